@@ -1,0 +1,187 @@
+"""Call arguments <-> JSON, by the type hints of the function (pydantic). Validated when spooled and when run."""
+
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from .body import Body
+from .errors import ArgumentsRefused, ArgumentsUnfit, TaskRefused
+from .job import Job
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
+
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+class Arguments:
+    """The parameters of one task's function: which get a Job or a Body, and how the others travel.
+
+    Raises TaskRefused when the function cannot be a task.
+    """
+
+    def __init__(self, function: Callable[..., Any], task: str) -> None:
+        self.function = function
+        self.task = task
+        parameters = list(inspect.signature(function).parameters.values())
+        self.wants_job = bool(parameters) and self._is(parameters[0], Job)
+        if self.wants_job:
+            del parameters[0]
+        if misplaced := [p.name for p in parameters if self._is(p, Job)]:
+            raise TaskRefused(f"{task}: a Job must be the first parameter, but {misplaced[0]!r} is not")
+        bodies = [p for p in parameters if self._is(p, Body)]
+        if len(bodies) > 1:
+            raise TaskRefused(f"{task}: a task takes at most one Body, not {', '.join(p.name for p in bodies)}")
+        self.body_name = bodies[0].name if bodies else None
+        if bodies:
+            self._check_body(bodies[0], parameters)
+        self.signature = inspect.Signature(parameters)
+        self._plain = [p for p in parameters if p.name != self.body_name]
+
+    def _check_body(self, body: inspect.Parameter, parameters: list[inspect.Parameter]) -> None:
+        """It is passed by name, beside whatever else there is."""
+        positional = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
+        if body.kind in _VARIADIC or body.kind is inspect.Parameter.POSITIONAL_ONLY:
+            raise TaskRefused(f"{self.task}: the Body {body.name!r} must be a plain or keyword-only parameter")
+        if positional and body.kind is not inspect.Parameter.KEYWORD_ONLY:
+            raise TaskRefused(f"{self.task}: beside *args the Body {body.name!r} must be keyword-only")
+
+    def _is(self, parameter: inspect.Parameter, kind: type) -> bool:
+        """Whether a parameter is annotated with `kind`, or a union with it, also as a string that cannot be resolved yet."""
+        annotation = parameter.annotation
+        if isinstance(annotation, str):
+            try:
+                annotation = eval(annotation, getattr(self.function, "__globals__", {}))  # noqa: S307 - the task's own code
+            except Exception:  # a name under TYPE_CHECKING, or defined later
+                return annotation.replace(" ", "").split("|")[0].rsplit(".", 1)[-1] == kind.__name__
+        return annotation is kind or kind in typing.get_args(annotation)
+
+    def dump(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bytes, Body | None]:
+        """The arguments of one call as a JSON object, and its Body.
+
+        Raises ArgumentsRefused, naming the task and the parameter, when they do not fit.
+        """
+        try:
+            given = self.signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise ArgumentsRefused(f"{self.task}: {error}") from None
+        body = self._take_body(given)
+        if not self._plain:
+            return b"", body
+        from pydantic import ValidationError
+        from pydantic_core import PydanticSerializationError
+
+        try:
+            checked = self._adapter.validate_python(given)
+            return self._adapter.dump_json(checked, warnings="error"), body
+        except ValidationError as error:
+            raise ArgumentsRefused(f"{self.task}: {_explain(error)}") from None
+        except PydanticSerializationError as error:
+            raise ArgumentsRefused(f"{self.task}: {self._unserialisable(checked)}: {error}") from None
+
+    def load(self, data: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The positional and keyword arguments of a stored call, without Job and Body.
+
+        Raises ArgumentsUnfit when they no longer fit the function.
+        """
+        from pydantic import ValidationError
+
+        if not data and not self._plain:
+            return (), {}
+        try:
+            values = dict(self._adapter.validate_json(data or b"{}"))
+        except ValidationError as error:
+            raise ArgumentsUnfit(f"the stored arguments do not fit {self.task}: {_explain(error)}") from None
+        return self._spread(values)
+
+    def _take_body(self, given: dict[str, Any]) -> Body | None:
+        if self.body_name is None:
+            return None
+        body = given.pop(self.body_name, None)
+        if body is not None and not isinstance(body, Body):
+            raise ArgumentsRefused(f"{self.task}: {self.body_name} must be a Body, as in Body(source), not {type(body).__name__}")
+        return body
+
+    def _spread(self, values: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Positional-only and variadic parameters go by position, the rest by name (so that a Body fits in between)."""
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        positional = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in self._plain)
+        for parameter in self._plain:
+            if parameter.name not in values:
+                positional = False  # the default stands: what follows goes by name
+                continue
+            value = values[parameter.name]
+            if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+                args += value
+            elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                kwargs.update(value)
+            elif parameter.kind is inspect.Parameter.POSITIONAL_ONLY or (
+                positional and parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+            ):
+                args.append(value)
+            else:
+                kwargs[parameter.name] = value
+        return tuple(args), kwargs
+
+    def _unserialisable(self, values: Mapping[str, Any]) -> str:
+        for name, value in values.items():
+            try:
+                self._adapter.dump_json({name: value}, warnings="error")
+            except Exception:
+                return f"{name} cannot be written as JSON"
+        return "the arguments cannot be written as JSON"
+
+    @cached_property
+    def _adapter(self) -> "TypeAdapter[Any]":
+        """A TypedDict of the parameters: one validation and one serialisation serve all of them."""
+        # Here and not at the top, so that `import aspool` stays light.
+        from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
+        from typing_extensions import NotRequired, TypedDict
+
+        hints = self._hints()
+        fields: dict[str, Any] = {}
+        for parameter in self._plain:
+            kind = hints.get(parameter.name, Any)
+            if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+                kind = NotRequired[tuple[kind, ...]]
+            elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                kind = NotRequired[dict[str, kind]]  # type: ignore[valid-type]  # the hint of this parameter
+            elif parameter.default is not inspect.Parameter.empty:
+                kind = NotRequired[kind]
+            fields[parameter.name] = kind
+        shape = TypedDict("Arguments", fields)  # type: ignore[misc]  # its fields are those of the function
+        shape.__pydantic_config__ = ConfigDict(  # type: ignore[attr-defined]  # as pydantic documents it for TypedDict
+            extra="forbid", ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants"
+        )
+        try:
+            return TypeAdapter(shape)
+        except (PydanticSchemaGenerationError, PydanticUserError, NameError) as error:
+            raise TaskRefused(f"{self.task}: its parameters cannot be written down: {error}") from None
+
+    def _hints(self) -> dict[str, Any]:
+        function = inspect.unwrap(self.function)
+        module = sys.modules.get(getattr(function, "__module__", ""), None)
+        try:
+            return typing.get_type_hints(function, getattr(module, "__dict__", None), include_extras=True)
+        except Exception as error:
+            raise TaskRefused(f"{self.task}: a type hint cannot be resolved: {error}") from None
+
+
+def _explain(error: "ValidationError") -> str:
+    """The first complaint, in one line: parameter, what is wrong, what was given."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    more = error.error_count() - 1
+    text = f"{where}: {first['msg']}"
+    if first["type"] not in ("missing", "extra_forbidden"):
+        text += f" (given {_short(first['input'])})"
+    return text + (f", and {more} more" if more else "")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"

@@ -1,0 +1,98 @@
+"""Every exception of aspool, and nothing else.
+
+AspoolError
+├── CallError                 the caller erred: nothing was written
+│   ├── ArgumentsRefused      arguments that do not fit the task
+│   ├── MomentRefused         a moment that is naive or out of range
+│   ├── NameRefused           an id or a priority that may not be used
+│   ├── TaskRefused           a function or an option that cannot be a task
+│   └── UnknownSpool          no spool of that name, or no engine for that address
+├── SpoolError                a spool cannot do what was asked
+│   ├── SpoolUnusable         missing, not a directory, replaced, unsafe, unreadable
+│   ├── NotSpooled            the disk refused: nothing was written
+│   ├── Uncertain             written, but not known to be durable: it may run
+│   └── PartlySpooled         some of many are in, some are not
+└── ForeignError              something from outside is broken
+    ├── BadPacket             bytes that are no uwsgi packet
+    ├── BadFile               a file of the spool that is no message
+    └── ArgumentsUnfit        a stored message whose arguments no longer fit the task
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class AspoolError(Exception):
+    """The root of all errors that aspool raises."""
+
+
+class CallError(AspoolError):
+    """The caller erred; nothing was written."""
+
+
+class ArgumentsRefused(CallError):
+    """The arguments of a call do not fit the task; the message names the task and the parameter."""
+
+
+class MomentRefused(CallError):
+    """A moment is naive, unreadable or out of range."""
+
+
+class NameRefused(CallError):
+    """An id or a priority has a form that may not become a file name."""
+
+
+class TaskRefused(CallError):
+    """A function, or an option, cannot be registered as asked."""
+
+
+class UnknownSpool(CallError):
+    """No spool has that name, or nothing opens that address."""
+
+
+class SpoolError(AspoolError):
+    """A spool cannot do what was asked of it."""
+
+
+class SpoolUnusable(SpoolError):
+    """The spool cannot be opened, or is gone."""
+
+
+class NotSpooled(SpoolError):
+    """The message could not be written; nothing of it is in the spool."""
+
+
+class Uncertain(SpoolError):
+    """The message is in the spool, but the disk did not confirm it: it may run, and may be lost with the power."""
+
+    def __init__(self, text: str, id: str) -> None:
+        super().__init__(text)
+        self.id = id
+
+
+class PartlySpooled(SpoolError):
+    """Of many messages some are in and some are not.
+
+    `results` has one entry per message, in order: a Ticket for what is in, an exception for what is not.
+    """
+
+    def __init__(self, results: Sequence[Any]) -> None:
+        self.results = list(results)
+        failed = [result for result in self.results if isinstance(result, BaseException)]
+        super().__init__(f"{len(failed)} of {len(self.results)} messages were not spooled; the first reason: {failed[0]}")
+
+
+class ForeignError(AspoolError):
+    """Something that came from outside is broken."""
+
+
+class BadPacket(ForeignError):
+    """These bytes are no uwsgi packet."""
+
+
+class BadFile(ForeignError):
+    """This file of the spool is no message."""
+
+
+class ArgumentsUnfit(ForeignError):
+    """A stored message's arguments do not fit the task as it is now."""

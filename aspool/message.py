@@ -1,0 +1,142 @@
+"""Message: one call of a task, written down; and how it becomes the variables of a uwsgi packet and back.
+
+Ours are called aspool.…; everything else in a packet belongs to whoever wrote it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from .body import Body
+from .errors import ArgumentsRefused, BadFile
+from .wire import LARGEST_VARIABLES, encoded_size
+
+T = TypeVar("T", int, float)
+
+VERSION = b"1"
+OURS = b"aspool."
+LARGEST_ARGUMENTS = 64 * 1024 * 1024  # bytes; what is larger is a Body
+RESERVED = 64  # bytes of a packet that a spool keeps for length and checksum (aspool.len, aspool.crc)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One call, written down. Moments are UNIX timestamps in seconds.
+
+    A message that names no task is raw: `raw` has its variables, for the Spooler's handler.
+    """
+
+    id: str
+    task: str | None = None
+    arguments: bytes = b""  # a JSON object
+    raw: Mapping[bytes, bytes] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)  # of this call: retries, backoff, harakiri …
+    unique: bool = False  # the caller chose the id
+    spooled: float = 0.0
+    due: float = 0.0
+    priority: int | None = None
+    expires: float | None = None
+    attempt: int = 0  # runs that were charged
+    crashes: int = 0  # workers that died while running it
+    body: Body | None = None
+
+
+def to_variables(message: Message) -> tuple[dict[bytes, bytes], bytes]:
+    """The variables of the packet, and the arguments that did not fit and go to the front of the body.
+
+    Raises ArgumentsRefused when the arguments are larger than 64 MiB, or raw variables do not fit a packet.
+    """
+    variables = {**message.raw, b"aspool.v": VERSION, b"aspool.spooled": b"%.6f" % message.spooled}
+    if message.task is not None:
+        variables[b"aspool.task"] = message.task.encode()
+    if message.options:
+        variables[b"aspool.options"] = json.dumps(dict(message.options)).encode()
+    if message.expires is not None:
+        variables[b"aspool.expires"] = b"%.6f" % message.expires
+    if not message.arguments:
+        return _fitting(variables), b""
+    if len(message.arguments) > LARGEST_ARGUMENTS:
+        raise ArgumentsRefused(
+            f"{message.task}: the arguments take {len(message.arguments)} bytes, at most {LARGEST_ARGUMENTS} are "
+            "possible; give large data as a Body"
+        )
+    if encoded_size(variables) + len(message.arguments) + 32 + RESERVED <= LARGEST_VARIABLES:
+        variables[b"aspool.args"] = message.arguments
+        return variables, b""
+    variables[b"aspool.front"] = b"%d" % len(message.arguments)
+    return _fitting(variables), message.arguments
+
+
+def _fitting(variables: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    size = encoded_size(variables) + RESERVED
+    if size > LARGEST_VARIABLES:
+        raise ArgumentsRefused(
+            f"the variables take {size} bytes, a uwsgi packet holds {LARGEST_VARIABLES}; give large data as body"
+        )
+    return variables
+
+
+def front_size(variables: Mapping[bytes, bytes]) -> int:
+    """How many bytes of arguments lie in front of the body. Raises BadFile when that is no sensible number."""
+    size = _number(variables, b"aspool.front", int)
+    if size is None:
+        return 0
+    if not 0 <= size <= LARGEST_ARGUMENTS:
+        raise BadFile(f"aspool.front says {size} bytes, at most {LARGEST_ARGUMENTS} are accepted")
+    return size
+
+
+def from_variables(variables: Mapping[bytes, bytes], front: bytes, **known: Any) -> Message:
+    """The message of a packet; `known` is what the spool knows of it (id, due, priority, attempt …).
+
+    Raises BadFile when one of our variables is broken.
+    """
+    return Message(
+        task=_task_name(variables),
+        arguments=front or variables.get(b"aspool.args", b""),
+        raw={key: value for key, value in variables.items() if not key.startswith(OURS)},
+        options=_options(variables),
+        expires=_number(variables, b"aspool.expires", float),
+        spooled=_number(variables, b"aspool.spooled", float) or 0.0,
+        **known,
+    )
+
+
+def is_newer(variables: Mapping[bytes, bytes]) -> bool:
+    """Whether a later aspool than this wrote the message, in a form that this one may not understand."""
+    version = variables.get(b"aspool.v", VERSION)
+    return version != VERSION
+
+
+def _task_name(variables: Mapping[bytes, bytes]) -> str | None:
+    name = variables.get(b"aspool.task")
+    if name is None:
+        return None
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        raise BadFile(f"the task name {name!r} is not UTF-8") from None
+
+
+def _options(variables: Mapping[bytes, bytes]) -> dict[str, Any]:
+    text = variables.get(b"aspool.options")
+    if text is None:
+        return {}
+    try:
+        options = json.loads(text)
+    except ValueError:
+        options = None
+    if not isinstance(options, dict):
+        raise BadFile("aspool.options is not a JSON object")
+    return options
+
+
+def _number(variables: Mapping[bytes, bytes], key: bytes, kind: type[T]) -> T | None:
+    text = variables.get(key)
+    if text is None:
+        return None
+    try:
+        return kind(text)
+    except ValueError:
+        raise BadFile(f"{key.decode()} is {text[:40]!r}, not a number") from None

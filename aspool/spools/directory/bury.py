@@ -1,0 +1,93 @@
+"""Putting files aside for good: buried messages into `.aspool/dead`, broken files into `.aspool/corrupt`.
+
+Beside each lies a JSON with the reason. The caller holds the lock of the file.
+"""
+
+import json
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from ...message import Message
+from ...outcomes import Buried
+from . import marks
+from .names import FileName, microseconds
+from .tree import Place, Tree
+from .unique import free_id
+
+FAR_FUTURE = 4_102_444_800  # 2100-01-01: the mtime of a dead message that could not be moved
+
+
+def bury(tree: Tree, place: Place, name: str, fd: int, message: Message, outcome: Buried, *, durable: bool) -> None:
+    """Move a message to the dead ones; on a full disk park it where it lies. Raises OSError when not even that works."""
+    marks_say = marks.Mark(marks.DEAD, outcome.attempt, outcome.crashes)
+    try:
+        target = FileName(microseconds(message.due), message.id, outcome.attempt, outcome.crashes)
+        _put_aside(tree, "dead", place, name, fd, str(target), _dead_record(message, outcome))
+        marks.clear_mark(fd)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        os.utime(fd, (FAR_FUTURE, FAR_FUTURE))
+        marks.write_mark(fd, marks_say)
+        return
+    if durable:
+        os.fsync(place.fd)
+        os.fsync(tree.area("dead"))
+
+
+def retire(tree: Tree, place: Place, name: str, fd: int, message: Message) -> None:
+    """Move a message that `bury` had to park. Raises OSError when there is still no room."""
+    outcome = Buried("buried while the disk was full; the reason was not kept", "", message.attempt, message.crashes)
+    target = FileName(microseconds(message.due), message.id, message.attempt, message.crashes)
+    _put_aside(tree, "dead", place, name, fd, str(target), _dead_record(message, outcome))
+    marks.clear_mark(fd)
+
+
+def quarantine(tree: Tree, place: Place, name: str, fd: int, reason: str) -> None:
+    """Move a broken file to `.aspool/corrupt`, its inode number added to its name. Raises OSError."""
+    record = {"reason": reason, "name": place.named(name), "moved": _iso(datetime.now(UTC).timestamp())}
+    # As long as the file lies there no other file can have its inode, so the new name is free.
+    _put_aside(tree, "corrupt", place, name, fd, f"{name}.{os.fstat(fd).st_ino}", record)
+
+
+def _put_aside(tree: Tree, area: str, place: Place, name: str, fd: int, target: str, record: dict[str, Any]) -> None:
+    directory = tree.area(area)
+    _write_record(directory, f"{target}.json", record)
+    if area == "dead" and (found := os.fstat(fd)).st_nlink > 1:
+        free_id(tree, record["id"], found)
+    os.rename(name, target, src_dir_fd=place.fd, dst_dir_fd=directory)
+
+
+def _write_record(directory: int, name: str, record: dict[str, Any]) -> None:
+    """Best effort: a missing reason must not keep the file from being put aside."""
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(name, flags, 0o600, dir_fd=directory)
+    except OSError:
+        return
+    try:
+        os.write(fd, json.dumps(record, indent=1).encode(errors="backslashreplace"))
+    except OSError:
+        pass
+    finally:
+        os.close(fd)
+
+
+def _dead_record(message: Message, outcome: Buried) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "task": message.task,
+        "reason": outcome.reason,
+        "traceback": outcome.traceback,
+        "attempts": outcome.attempt,
+        "crashes": outcome.crashes,
+        "priority": message.priority,
+        "spooled": _iso(message.spooled),
+        "due": _iso(message.due),
+        "buried": _iso(datetime.now(UTC).timestamp()),
+    }
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat()

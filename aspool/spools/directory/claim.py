@@ -1,0 +1,234 @@
+"""Claim: open, lock, check that it is still the same file and due, read its variables, mark it. Blocking.
+
+Mirrors uWSGI's spooler_manage_task, with the checks that it lacks.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+from ... import wire
+from ...body import Body
+from ...errors import BadFile, BadPacket
+from ...message import Message, from_variables, front_size, is_newer
+from ...protocol import Claim
+from ..readers import FileReader
+from . import descriptors, marks, names
+from .bury import quarantine, retire
+from .draft import CHECKSUM, LENGTH, checksum_fits
+from .locks import try_lock
+from .names import FileName
+from .tree import Place, Tree
+from .unique import is_id_of
+
+_OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+YOUNG = 60.0  # seconds: a short file may still be written by uWSGI, which creates before it locks
+GONE, BUSY, LATER, STRANGE, BROKEN_DISK, NO_DESCRIPTORS = "gone", "busy", "later", "strange", "broken disk", "no descriptors"
+_STRANGE = (errno.ELOOP, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV, errno.ENOTDIR)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A name that may be claimed."""
+
+    place: Place
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Why a name was not claimed; `due` (a UNIX timestamp) when it is only later."""
+
+    why: str
+    due: float = 0.0
+    text: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class FileClaim(Claim):
+    """A claim that is a locked file."""
+
+    fd: int = -1
+    place: Place = Place("", -1)
+    name: str = ""
+    linked: bool = False  # it has an id of its caller's, a second link
+
+
+class _Unclaimed(Exception):  # noqa: N818 - control flow between the steps of a claim
+    def __init__(self, skip: Skip) -> None:
+        self.skip = skip
+
+
+class Claimer:
+    """Claims files of one spool, many in one trip to the disk."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def claim_all(self, candidates: Sequence[Candidate], now: float) -> list[FileClaim | Skip]:
+        """An answer for each candidate, in order; fewer when descriptors ran out or the disk refuses locks."""
+        answers: list[FileClaim | Skip] = []
+        for candidate in candidates:
+            answer = self.claim(candidate, now)
+            answers.append(answer)
+            if isinstance(answer, Skip) and answer.why in (NO_DESCRIPTORS, BROKEN_DISK):
+                break
+        return answers
+
+    def claim(self, candidate: Candidate, now: float) -> FileClaim | Skip:
+        """Claim one file, or say why not. Nothing is changed by a refusal, except that broken files are put aside."""
+        fd = -1
+        try:
+            fd = descriptors.open_descriptor(candidate.name, _OPEN, dir_fd=candidate.place.fd)
+            return self._claim(fd, candidate, now)
+        except _Unclaimed as reason:
+            skip = reason.skip
+        except OSError as error:
+            skip = _skip_for(error)
+        if fd >= 0:
+            descriptors.close_descriptor(fd)
+        return skip
+
+    def _claim(self, fd: int, candidate: Candidate, now: float) -> FileClaim:
+        linked = self._check_kind(fd, candidate)
+        if not try_lock(fd):
+            raise _Unclaimed(Skip(BUSY))
+        found = os.fstat(fd)
+        self._check_same(candidate, found)
+        name = names.parse(candidate.name) or names.foreign(candidate.name, found.st_mtime)
+        due = due_moment(name, found)
+        if due > now:
+            raise _Unclaimed(Skip(LATER, due))
+        try:
+            packet, message, start = _read(fd, found, name, candidate.place, now)
+        except (BadPacket, BadFile) as error:
+            self._quarantine(fd, candidate, str(error))
+        mark = marks.read_mark(fd, packet.modifier2)
+        if mark is not None and mark.kind == marks.DEAD:
+            self._retire_again(fd, candidate, message)
+        path = os.path.join(self._tree.path, candidate.place.named(candidate.name))
+        reader = FileReader(f"/proc/{os.getpid()}/fd/{fd}", start, found.st_size - start, path)
+        claim = FileClaim(
+            message, Body(reader=reader), newer=is_newer(packet.variables), fd=fd, place=candidate.place,
+            name=candidate.name, linked=linked,
+        )  # fmt: skip
+        _mark_running(claim, name, mark)
+        return claim
+
+    def _check_kind(self, fd: int, candidate: Candidate) -> bool:
+        """A regular file of an allowed owner that nobody linked elsewhere; whether it has an id of its caller's."""
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise _Unclaimed(Skip(STRANGE, text=f"{candidate.name} is no regular file"))
+        if found.st_uid not in self._tree.owners:
+            raise _Unclaimed(Skip(STRANGE, text=f"{candidate.name} belongs to the user {found.st_uid}"))
+        if found.st_nlink == 1:
+            return False
+        name = names.parse(candidate.name)
+        if found.st_nlink == 2 and name and is_id_of(self._tree.area("ids"), name.id, found):
+            return True
+        if found.st_nlink == 0:
+            raise _Unclaimed(Skip(GONE))
+        raise _Unclaimed(Skip(BUSY if found.st_nlink == 2 else STRANGE, text=f"{candidate.name} has links elsewhere"))
+
+    def _check_same(self, candidate: Candidate, found: os.stat_result) -> None:
+        """The path must still name the file that is locked now: whoever held the lock before may have moved it."""
+        try:
+            at_path = os.stat(candidate.name, dir_fd=candidate.place.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            raise _Unclaimed(Skip(GONE)) from None
+        if (at_path.st_dev, at_path.st_ino) != (found.st_dev, found.st_ino):
+            raise _Unclaimed(Skip(BUSY))
+
+    def _quarantine(self, fd: int, candidate: Candidate, reason: str) -> NoReturn:
+        try:
+            quarantine(self._tree, candidate.place, candidate.name, fd, reason)
+        except OSError as error:
+            text = f"{candidate.name} is broken ({reason}) but cannot be moved to .aspool/corrupt: {error.strerror}"
+            raise _Unclaimed(Skip(STRANGE, text=text)) from None
+        raise _Unclaimed(Skip(GONE, text=f"{candidate.name} is broken ({reason}): it is in .aspool/corrupt now"))
+
+    def _retire_again(self, fd: int, candidate: Candidate, message: Message) -> NoReturn:
+        """A message that was buried where it lay, since the disk was full: move it now."""
+        try:
+            retire(self._tree, candidate.place, candidate.name, fd, message)
+        except OSError:
+            raise _Unclaimed(Skip(STRANGE)) from None
+        raise _Unclaimed(Skip(GONE, text=f"{candidate.name} is in .aspool/dead now"))
+
+
+def due_moment(name: FileName, found: os.stat_result) -> float:
+    """When a file is due: as its name says, or as its mtime says if somebody set that later (touch -d)."""
+    due = name.due / 1_000_000
+    latest = -(-name.due // 1_000_000)  # the mtime of a message due later is its moment rounded up
+    return found.st_mtime if found.st_mtime > latest else due
+
+
+def _read(
+    fd: int, found: os.stat_result, name: FileName, place: Place, now: float
+) -> tuple[wire.Packet, Message, int]:
+    """The packet, the message and where the body starts. Raises BadPacket or BadFile, for old files only."""
+    data = os.pread(fd, min(found.st_size, wire.LARGEST_PACKET), 0)
+    try:
+        packet = _decode(data, found.st_size)
+        front_length = front_size(packet.variables)
+        start = packet.size + front_length
+        if start > found.st_size:
+            raise BadFile(f"its arguments take {front_length} bytes, but the file ends before")
+        front = os.pread(fd, front_length, packet.size) if front_length else b""
+        message = from_variables(
+            packet.variables, front, id=name.id, due=name.due / 1_000_000, priority=place.priority, attempt=name.attempt,
+            crashes=name.crashes,
+        )  # fmt: skip
+    except (BadPacket, BadFile):
+        # Without a checksum of ours the file is another program's, which may not have finished writing it.
+        if now - found.st_mtime < YOUNG and CHECKSUM not in data:
+            raise _Unclaimed(Skip(BUSY)) from None
+        raise
+    return packet, message, start
+
+
+def _decode(data: bytes, size: int) -> wire.Packet:
+    packet = wire.decode(data)
+    if packet.modifier1 != wire.SPOOL_MODIFIER:
+        raise BadFile(f"its modifier1 is {packet.modifier1}, not {wire.SPOOL_MODIFIER}: it is no spool file")
+    length = packet.variables.get(LENGTH)
+    checksum = packet.variables.get(CHECKSUM)
+    if length is not None and (not length.isdigit() or int(length) != size - packet.size):
+        raise BadFile(f"its body should have {length.decode(errors='replace')} bytes, but has {size - packet.size}")
+    if checksum is not None and size == len(data) and not checksum_fits(data, packet.size, checksum):
+        raise BadFile("its checksum does not fit")
+    return packet
+
+
+def _mark_running(claim: FileClaim, name: FileName, mark: marks.Mark | None) -> None:
+    """Count a death that the mark tells of, and say that we run it now: on the file itself, before it runs."""
+    attempt = max(name.attempt, mark.attempt) if mark else name.attempt
+    crashes = max(name.crashes, mark.crashes) if mark else name.crashes
+    if mark is not None and mark.kind == marks.RUNNING:
+        claim.crashed = True
+        crashes += 1
+        counted = str(FileName(name.due, name.id, attempt, crashes))
+        try:
+            os.rename(claim.name, counted, src_dir_fd=claim.place.fd, dst_dir_fd=claim.place.fd)
+            claim.name = counted
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            # The mark keeps the count: a full directory may not have room even for a rename.
+    marks.write_mark(claim.fd, marks.Mark(marks.RUNNING, attempt, crashes))
+    if (attempt, crashes) != (claim.message.attempt, claim.message.crashes):
+        claim.message = replace(claim.message, attempt=attempt, crashes=crashes)
+
+
+def _skip_for(error: OSError) -> Skip:
+    if error.errno == errno.ENOENT:
+        return Skip(GONE)
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        return Skip(NO_DESCRIPTORS, text=f"claiming pauses: {error.strerror}")
+    if error.errno in _STRANGE:
+        return Skip(STRANGE, text=f"{error.filename or 'a file'} cannot be opened: {error.strerror}")
+    return Skip(BROKEN_DISK, text=f"claiming pauses, the disk refuses: {error.strerror}")

@@ -1,0 +1,77 @@
+"""Finish: do with a claimed file what its outcome says, while its lock is held. Blocking."""
+
+import errno
+import math
+import os
+
+from ...outcomes import Buried, Done, HandedBack, Outcome, PutOff
+from . import descriptors, marks
+from .bury import bury
+from .claim import FileClaim
+from .locks import unlock
+from .names import FileName, microseconds
+from .tree import Tree
+from .unique import free_id
+
+
+class Finisher:
+    """Settles claims of one spool."""
+
+    def __init__(self, tree: Tree, *, durable: bool) -> None:
+        self._tree = tree
+        self._durable = durable
+
+    def finish(self, claim: FileClaim, outcome: Outcome) -> None:
+        """Settle, then let go of the file.
+
+        Raises OSError when the disk refuses: the file is then still held, so that nobody runs it again.
+        """
+        try:
+            if isinstance(outcome, Done):
+                self._delete(claim)
+            elif isinstance(outcome, PutOff):
+                self._put_off(claim, outcome)
+            elif isinstance(outcome, HandedBack):
+                marks.clear_mark(claim.fd)
+            else:
+                self._bury(claim, outcome)
+        except FileNotFoundError:
+            pass  # somebody removed it by hand: it is as finished as can be
+        self.let_go(claim)
+
+    def let_go(self, claim: FileClaim) -> None:
+        """Unlock and close."""
+        try:
+            unlock(claim.fd)  # not only close: a forked child may have the file open too
+        except OSError:
+            pass
+        descriptors.close_descriptor(claim.fd)
+
+    def _delete(self, claim: FileClaim) -> None:
+        os.unlink(claim.name, dir_fd=claim.place.fd)
+        if claim.linked:
+            free_id(self._tree, claim.message.id, os.fstat(claim.fd))
+
+    def _put_off(self, claim: FileClaim, outcome: PutOff) -> None:
+        """mtime first, so that a kill in between leaves "later", never "at once"; then one rename.
+
+        The rename also shuts uWSGI out, which may have read the old mtime: its access() of the old name fails.
+        """
+        due = math.ceil(outcome.due)
+        os.utime(claim.fd, (due, due))
+        kind = marks.UNKNOWN if outcome.unknown else marks.PUT_OFF
+        name = str(FileName(microseconds(outcome.due), claim.message.id, outcome.attempt, outcome.crashes))
+        # Until the rename is done the mark keeps the counts, in case the disk is too full for it.
+        marks.write_mark(claim.fd, marks.Mark(kind, outcome.attempt, outcome.crashes))
+        try:
+            os.rename(claim.name, name, src_dir_fd=claim.place.fd, dst_dir_fd=claim.place.fd)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            return
+        claim.name = name
+        if not outcome.unknown:
+            marks.clear_mark(claim.fd)
+
+    def _bury(self, claim: FileClaim, outcome: Buried) -> None:
+        bury(self._tree, claim.place, claim.name, claim.fd, claim.message, outcome, durable=self._durable)

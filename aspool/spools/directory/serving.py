@@ -1,0 +1,297 @@
+"""Serving: one worker's side of the directory spool. It looks, claims and finishes, and owns the threads for that.
+
+Claims and finishes share one thread, so that they never overtake each other; scans have another.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from anyio import CancelScope, CapacityLimiter, Event, move_on_after, to_thread, wait_readable
+from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
+
+from ...errors import SpoolUnusable
+from ...outcomes import HandedBack, Outcome, PutOff
+from ...protocol import Claim
+from . import marks
+from .claim import Candidate, Claimer, FileClaim, Skip
+from .finish import Finisher
+from .look import Look
+from .publish import GROUP
+from .scan import scan
+from .tree import Place, Tree
+from .watch import start_watching
+
+logger = logging.getLogger("aspool.directory")
+UNSETTLED_WAIT = 1.0  # seconds until a finish that the disk refused is tried again, doubled up to a minute
+LONGEST_UNSETTLED_WAIT = 60.0
+
+
+class _Unsettled:
+    """A finished job whose end the disk refused to write: done, but not acknowledged."""
+
+    def __init__(self, claim: FileClaim, outcome: Outcome) -> None:
+        self.claim = claim
+        self.outcome = outcome
+        self._wait = UNSETTLED_WAIT
+        self.again = time.monotonic() + self._wait
+
+    def postpone(self) -> None:
+        self._wait = min(LONGEST_UNSETTLED_WAIT, 2 * self._wait)
+        self.again = time.monotonic() + self._wait
+
+
+class Serving:
+    """Looks at a spool and claims from it, from `start` to `stop`, in one event loop."""
+
+    def __init__(self, tree: Tree, finisher: Finisher, frequency: Callable[[], float]) -> None:
+        self._tree = tree
+        self._claimer = Claimer(tree)
+        self._finisher = finisher
+        self._frequency = frequency
+        self._look = Look(frequency())
+        self._disk = CapacityLimiter(1)
+        self._scans = CapacityLimiter(1)
+        self._watch = start_watching()
+        self._news = Event()
+        self._scan_wanted = Event()
+        self._unsettled: list[_Unsettled] = []
+        self._reported: dict[str, float] = {}
+
+    def start(self, group: TaskGroup) -> None:
+        """Begin to look at the spool, in the background."""
+        if self._watch is None:
+            logger.warning("%s: no inotify to be had, new tasks are found by polling", self._tree.path)
+        else:
+            group.start_soon(self._keep_watching, self._watch.fd)
+        self._know(self._tree.top)
+        group.start_soon(self._keep_scanning)
+        group.start_soon(self._keep_polling)
+
+    def stop(self) -> None:
+        """Let go of what was never settled: it runs again, as the disk could not be told that it is done."""
+        for item in self._unsettled:
+            self._finisher.let_go(item.claim)
+        if self._watch is not None:
+            self._watch.close()
+
+    # --- looking ---------------------------------------------------------------------------------------------
+
+    def _know(self, place: Place) -> None:
+        """Watch a place, then scan it: in this order nothing is missed."""
+        if not self._look.add_place(place):
+            return
+        if self._watch is not None:
+            try:
+                self._watch.add(place)
+            except OSError as error:
+                self._report(f"{place.path or 'the spool'} cannot be watched ({error.strerror}), it is polled")
+        self._scan_wanted.set()
+
+    async def _keep_watching(self, fd: int) -> None:
+        while True:
+            await wait_readable(fd)
+            self._read_events()
+            self._news.set()
+
+    def _read_events(self) -> None:
+        assert self._watch is not None
+        events = self._watch.read()
+        if events is None:  # the kernel's queue was full
+            self._look.want_all()
+            self._scan_wanted.set()
+            return
+        self._look.appeared(events, time.time())
+        for event in events:
+            if event.is_directory and event.name.isdecimal() and event.name.isascii():
+                self._find_place(event.place.named(event.name))
+
+    def _find_place(self, path: str) -> None:
+        try:
+            self._know(self._tree.place(path))
+        except OSError as error:
+            self._report(f"the priority directory {path} cannot be opened: {error.strerror}")
+
+    async def _keep_scanning(self) -> None:
+        while True:
+            wanted = self._look.next_scan()
+            if wanted is None:
+                await self._scan_wanted.wait()
+                self._scan_wanted = Event()
+                continue
+            place, limit = wanted
+            try:
+                found = await to_thread.run_sync(scan, place, limit, limiter=self._scans)
+            except OSError as error:
+                self._scan_failed(place, error)
+                continue
+            self._look.install(found)
+            for name in found.directories:
+                self._find_place(place.named(name))
+            self._news.set()
+
+    def _scan_failed(self, place: Place, error: OSError) -> None:
+        self._look.scan_failed(place)
+        if isinstance(error, FileNotFoundError) and place.path:  # the priority directory was removed
+            self._look.forget_place(place)
+            self._tree.drop(place)
+        else:
+            self._report(f"{place.path or 'the spool'} cannot be read: {error.strerror}")
+
+    async def _keep_polling(self) -> None:
+        """Events may be lost, and some file systems have none: look at the directories themselves now and then."""
+        while True:
+            self._look.frequency = self._frequency()
+            with move_on_after(self._look.frequency):
+                await Event().wait()
+            if await to_thread.run_sync(self._tree.is_gone, limiter=self._scans):
+                self._reopen()
+            else:
+                mtimes = await to_thread.run_sync(self._tree.mtimes, limiter=self._scans)
+                self._look.want_scans(mtimes)
+            self._scan_wanted.set()
+            self._news.set()
+
+    def _reopen(self) -> None:
+        self._look.forget_all()
+        if self._watch is not None:
+            self._watch.forget_all()
+        try:
+            self._tree.reopen()
+        except SpoolUnusable as error:
+            self._report(str(error))
+            return
+        logger.warning("%s was replaced by another directory: the new one is used now", self._tree.path)
+        self._know(self._tree.top)
+
+    def _report(self, text: str) -> None:
+        """Say it, but the same thing at most once a minute."""
+        now = time.monotonic()
+        if now - self._reported.get(text, -1e9) < 60.0:
+            return
+        if len(self._reported) > 1000:
+            self._reported.clear()
+        self._reported[text] = now
+        logger.warning("%s: %s", self._tree.path, text.encode(errors="backslashreplace").decode())
+
+    # --- claiming and finishing ------------------------------------------------------------------------------
+
+    async def claim(self, limit: int, now: float) -> Sequence[Claim]:
+        """Up to `limit` due messages, the most urgent first."""
+        await self._settle_again()
+        claims: list[FileClaim] = []
+        while len(claims) < limit:
+            candidates = self._look.take(min(limit - len(claims), GROUP), now)
+            if not candidates:
+                break
+            with CancelScope(shield=True):
+                answers = await to_thread.run_sync(self._claimer.claim_all, candidates, now, limiter=self._disk)
+            claims += self._sort_out(candidates, answers, now)
+        if self._look.wants_scan:
+            self._scan_wanted.set()
+        return claims
+
+    def _sort_out(
+        self, candidates: Sequence[Candidate], answers: Sequence[FileClaim | Skip], now: float
+    ) -> list[FileClaim]:
+        claims: list[FileClaim] = []
+        for candidate, answer in zip(candidates, answers, strict=False):
+            if isinstance(answer, Skip):
+                if answer.text:
+                    self._report(answer.text)
+                self._look.skipped(candidate, answer, now)
+            else:
+                self._look.hold(answer.place, answer.name)
+                claims.append(answer)
+        self._look.put_back(candidates[len(answers) :], now)
+        return claims
+
+    async def finish(self, settled: Sequence[tuple[Claim, Outcome]]) -> None:
+        """Do what each outcome says; what the disk refuses is tried again later, and held until then."""
+        for start in range(0, len(settled), GROUP):
+            items = [_Unsettled(_file_claim(claim), outcome) for claim, outcome in settled[start : start + GROUP]]
+            for item, error in await self._try(items):
+                text = f"the end of {item.claim.name} cannot be written ({error.strerror}): it is held, and not run again"
+                logger.error("%s: %s", self._tree.path, text)
+                self._unsettled.append(item)
+
+    async def _settle_again(self) -> None:
+        now = time.monotonic()
+        ready = [item for item in self._unsettled if item.again <= now]
+        if not ready:
+            return
+        refused = [item for item, _ in await self._try(ready)]
+        for item in ready:
+            if item in refused:
+                item.postpone()
+            else:
+                self._unsettled.remove(item)
+
+    async def _try(self, items: Sequence[_Unsettled]) -> list[tuple[_Unsettled, OSError]]:
+        """Settle in one trip to the disk; what was refused comes back with the reason."""
+        names = [item.claim.name for item in items]
+        with CancelScope(shield=True):
+            errors = await to_thread.run_sync(partial(_finish_all, self._finisher, items), limiter=self._disk)
+        for item, name, error in zip(items, names, errors, strict=True):
+            if error is None:
+                self._forget(item, name)
+        return [(item, error) for item, error in zip(items, errors, strict=True) if error is not None]
+
+    def _forget(self, item: _Unsettled, name: str) -> None:
+        """It is no longer held; where no event tells of its new name, it must be remembered."""
+        claim, outcome = item.claim, item.outcome
+        self._look.let_go(claim.place, name)
+        if isinstance(outcome, PutOff) and (self._watch is None or claim.name == name):
+            self._look.seen_again(claim.place, claim.name, outcome.due)
+        elif isinstance(outcome, HandedBack):
+            self._look.seen_again(claim.place, claim.name, claim.message.due)
+
+    def abandon(self, claim: Claim) -> None:
+        """Keep a file locked until this process ends, and do not charge its end to it."""
+        try:
+            marks.clear_mark(_file_claim(claim).fd)
+        except OSError:
+            pass  # then it counts as a crash
+
+    # --- waiting ---------------------------------------------------------------------------------------------
+
+    async def wait(self, timeout: float) -> None:
+        """Return when a name appeared or a scan found some, at the latest after `timeout` seconds."""
+        if timeout > 0:
+            with move_on_after(timeout):
+                await self._news.wait()
+        else:
+            await checkpoint()
+        if self._news.is_set():
+            self._news = Event()
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether every known place has been scanned."""
+        return self._look.has_looked
+
+    def next_due(self) -> float | None:
+        """When the next known message is due, or a refused finish is tried again."""
+        now, monotonic = time.time(), time.monotonic()
+        moments = [now + max(0.0, item.again - monotonic) for item in self._unsettled]
+        due = self._look.next_due()
+        return min(moments if due is None else [*moments, due], default=None)
+
+
+def _file_claim(claim: Claim) -> FileClaim:
+    assert isinstance(claim, FileClaim), "a claim of another spool"
+    return claim
+
+
+def _finish_all(finisher: Finisher, items: Sequence[_Unsettled]) -> list[OSError | None]:
+    return [_finish_one(finisher, item) for item in items]
+
+
+def _finish_one(finisher: Finisher, item: _Unsettled) -> OSError | None:
+    try:
+        finisher.finish(item.claim, item.outcome)
+    except OSError as error:
+        return error
+    return None

@@ -1,0 +1,184 @@
+"""DirectorySpool: the spool in which one message is one file. It puts the parts together."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiofiles
+from anyio import create_task_group, to_thread
+from anyio.lowlevel import RunVar
+
+from ...body import Body
+from ...errors import AspoolError, NotSpooled
+from ...message import Message
+from ...outcomes import Outcome
+from ...protocol import Claim, Stored
+from ..readers import chunks_async, in_memory, readable
+from .browse import Browser
+from .draft import Draft
+from .finish import Finisher
+from .groups import Groups
+from .publish import Durability, Item, Publisher
+from .serving import Serving
+from .tree import PRIVATE, Tree
+
+_groups: RunVar[dict[int, Groups]] = RunVar("aspool_groups")
+
+
+class DirectorySpool(Browser):
+    """Messages as files in a directory; the documentation's "The directory" says what may be done to them by hand.
+
+    `durability`: "disk" survives power loss, "process" survives the death of any process and is several times
+    faster. `insecure` accepts a world-writable directory. Making one does no I/O.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, durability: Durability = "disk", insecure: bool = False
+    ) -> None:
+        if durability not in ("disk", "process"):
+            raise ValueError(f'durability is "disk" or "process", not {durability!r}')
+        self.path = Path(os.path.abspath(os.fspath(path).removeprefix("file:")))
+        self._tree = Tree(str(self.path), insecure=insecure)
+        super().__init__(self._tree)
+        self._publisher = Publisher(self._tree, durability)
+        self._finisher = Finisher(self._tree, durable=durability == "disk")
+        self._serving: Serving | None = None
+
+    def __repr__(self) -> str:
+        return f"DirectorySpool({str(self.path)!r})"
+
+    @property
+    def address(self) -> str:
+        """The absolute path."""
+        return str(self.path)
+
+    @property
+    def scoreboards(self) -> Path:
+        """Where the workers' scoreboards lie."""
+        return self.path / PRIVATE / "workers"
+
+    async def open(self) -> None:
+        """Open it now, instead of when it is first used. Raises SpoolUnusable."""
+        await to_thread.run_sync(self._tree.open)
+
+    # --- writing ---------------------------------------------------------------------------------------------
+
+    def put_blocking(self, messages: Sequence[Message]) -> Sequence[Stored | Exception]:
+        """Write messages down, without an event loop. Raises SpoolUnusable."""
+        self._tree.open()
+        return self._publisher.publish([Item(message) for message in messages])
+
+    async def put(self, messages: Sequence[Message]) -> Sequence[Stored | Exception]:
+        """Write messages down; what several coroutines put at the same time shares its trips. Raises SpoolUnusable."""
+        if not self._tree.is_open:
+            await to_thread.run_sync(self._tree.open)
+        answers: dict[int, Stored | Exception] = {}
+        items: dict[int, Item] = {}
+        for position, message in enumerate(messages):
+            try:
+                items[position] = await self._prepared(message)
+            except (OSError, AspoolError, TypeError) as error:
+                answers[position] = self._publisher.refusal(error)
+        if items:
+            published = await self._group().add(list(items.values()))
+            answers |= dict(zip(items, published, strict=True))
+        return [answers[position] for position in range(len(messages))]
+
+    def readable(self, body: Body) -> Body:
+        """A body that can be read at once, without being spooled."""
+        return readable(body)
+
+    def _group(self) -> Groups:
+        """The gathering point of this event loop."""
+        groups = _groups.get(None)
+        if groups is None:
+            groups = {}
+            _groups.set(groups)
+        if id(self) not in groups:
+            groups[id(self)] = Groups(self._publisher.publish)
+        return groups[id(self)]
+
+    async def _prepared(self, message: Message) -> Item:
+        """A message whose body, if it is not at hand, is in its file already."""
+        if message.body is None or in_memory(message.body) is not None:
+            return Item(message)
+        draft = await to_thread.run_sync(self._publisher.start, message)
+        try:
+            await _stream(draft, message.body)
+        except BaseException as error:
+            draft.close()
+            if isinstance(error, Exception) and not isinstance(error, OSError | AspoolError | TypeError):
+                raise NotSpooled(f"its body could not be read: {error!r}") from error
+            raise
+        return Item(message, draft)
+
+    # --- claiming --------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def serving(self, frequency: Callable[[], float]) -> AsyncIterator[None]:
+        """Open the spool, watch it and look at it at the frequency (seconds) until the block ends.
+
+        Raises SpoolUnusable.
+        """
+        await to_thread.run_sync(self._tree.open)
+        serving = self._serving = Serving(self._tree, self._finisher, frequency)
+        try:
+            async with create_task_group() as group:
+                serving.start(group)
+                try:
+                    yield
+                finally:
+                    group.cancel_scope.cancel()
+        finally:
+            self._serving = None
+            serving.stop()
+
+    async def claim(self, limit: int, now: float) -> Sequence[Claim]:
+        """Up to `limit` due messages, the most urgent first, each locked now."""
+        return await self._served().claim(limit, now)
+
+    async def finish(self, settled: Sequence[tuple[Claim, Outcome]]) -> None:
+        """Do what each outcome says; what the disk refuses is tried again later, and held until then."""
+        await self._served().finish(settled)
+
+    def abandon(self, claim: Claim) -> None:
+        """Keep a file locked until this process ends, and do not charge its end to it."""
+        self._served().abandon(claim)
+
+    async def wait(self, timeout: float) -> None:
+        """Return when something may have become due, at the latest after `timeout` seconds."""
+        await self._served().wait(timeout)
+
+    def next_due(self) -> float | None:
+        """When the next known message is due."""
+        return self._served().next_due()
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether every known place has been scanned since the spool is served."""
+        return self._served().has_looked
+
+    def _served(self) -> Serving:
+        if self._serving is None:
+            raise RuntimeError("a spool is claimed from inside `async with spool.serving(…)`")
+        return self._serving
+
+    async def aclose(self) -> None:
+        """Close all descriptors. A later use opens them again."""
+        self._tree.close()
+
+
+async def _stream(draft: Draft, body: Body) -> None:
+    """Write a body through aiofiles, straight into the file that has no name yet."""
+    fd = await to_thread.run_sync(draft.start_stream)
+    async with aiofiles.open(fd, "ab", buffering=0, closefd=False) as file:
+        async for chunk in chunks_async(body):
+            await _write_all(file, chunk)
+            draft.note_written(chunk)
+
+
+async def _write_all(file: "aiofiles.threadpool.binary.AsyncFileIO", chunk: bytes) -> None:
+    written = await file.write(chunk)
+    while written < len(chunk):
+        written += await file.write(chunk[written:])

@@ -1,0 +1,230 @@
+"""The spool directory, its priority directories and its private area, all held by descriptors.
+
+Opening, checking, reopening; what is in the directories is other files' affair.
+"""
+
+import errno
+import math
+import os
+import stat
+import threading
+from dataclasses import dataclass, field
+
+from ...errors import SpoolUnusable
+from . import descriptors
+
+PRIVATE = ".aspool"  # uWSGI ignores names that start with a dot
+AREAS = ("dead", "corrupt", "ids", "tmp", "workers")
+VERSION = "1"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+DEEPEST = 8  # levels of priority directories in priority directories that are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A directory in which task files wait: "" is the spool itself, "5" and "5/2" are priorities."""
+
+    path: str
+    fd: int
+    rank: tuple[float, ...] = field(default=(math.inf,))
+
+    def named(self, name: str) -> str:
+        """The path of a file in it, below the spool directory."""
+        return f"{self.path}/{name}" if self.path else name
+
+    @property
+    def priority(self) -> int | None:
+        """The number that the directory is called, the first of several."""
+        return int(self.path.split("/")[0]) if self.path else None
+
+
+def rank_of(path: str) -> tuple[float, ...]:
+    """The order of work: by number, a directory in a directory first, the spool itself last (uWSGI's ordered scan)."""
+    return (*(int(part) for part in path.split("/") if part), math.inf)
+
+
+class Tree:
+    """Opens when first used, again after a fork, and again when the directory was replaced by another."""
+
+    def __init__(self, path: str, *, insecure: bool = False) -> None:
+        self.path = path
+        self.owners: frozenset[int] = frozenset()
+        self._insecure = insecure
+        self._lock = threading.RLock()
+        self._generation = -1
+        self._retired: list[int] = []  # of directories that were replaced: a claim may still need them
+        self._forget()
+
+    def _forget(self) -> None:
+        self._places: dict[str, Place] = {}
+        self._areas: dict[str, int] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the descriptors are this process's own and open."""
+        return self._generation == descriptors.generation() and "" in self._places
+
+    def open(self, *, create: bool = True) -> None:
+        """Open it and make what is missing below it; with `create` the directory itself, never its parents.
+
+        Raises SpoolUnusable with the reason.
+        """
+        with self._lock:
+            if self.is_open:
+                return
+            self._forget()  # after a fork the descriptors are closed already
+            self._generation = descriptors.generation()
+            try:
+                self._open(create)
+            except OSError as error:
+                self.close()
+                raise SpoolUnusable(f"the spool {self.path} cannot be used: {_explain(error, self.path)}") from error
+            except SpoolUnusable:
+                self.close()
+                raise
+
+    def _open(self, create: bool) -> None:
+        if create:
+            try:
+                os.mkdir(self.path, 0o700)
+                os.chmod(self.path, 0o700)  # whatever the umask
+            except FileExistsError:
+                pass
+        top = descriptors.open_descriptor(self.path, _DIRECTORY)
+        self._places[""] = Place("", top)
+        found = os.fstat(top)
+        if found.st_mode & stat.S_IWOTH and not self._insecure:
+            raise SpoolUnusable(
+                f"the spool {self.path} is world-writable, so anybody could queue tasks as you: chmod o-w it"
+            )
+        if not os.access(".", os.R_OK | os.W_OK | os.X_OK, dir_fd=top, effective_ids=True):
+            raise SpoolUnusable(f"the spool {self.path} cannot be written by this user")
+        self.owners = frozenset({os.geteuid(), found.st_uid, 0})
+        private = self._make(PRIVATE, top)
+        self._areas[""] = private
+        if os.fstat(private).st_dev != found.st_dev:
+            raise SpoolUnusable(f"{self.path}/{PRIVATE} lies on another file system than the spool: files cannot move there")
+        for area in AREAS:
+            self._areas[area] = self._make(area, private)
+        self._check_version(private)
+
+    def _check_version(self, private: int) -> None:
+        try:
+            version = os.open("version", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=private)
+        except FileNotFoundError:
+            version = os.open("version", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=private)
+            os.write(version, VERSION.encode())
+            os.lseek(version, 0, os.SEEK_SET)
+        try:
+            text = os.read(version, 20).decode(errors="replace").strip()
+        finally:
+            os.close(version)
+        if text not in ("", VERSION):  # empty: another process is writing it now
+            raise SpoolUnusable(f"the spool {self.path} has format {text!r}, this aspool knows {VERSION}: use a newer one")
+
+    def _make(self, name: str, parent: int) -> int:
+        """A directory of 0700 below another one, made if missing, never through a link."""
+        try:
+            os.mkdir(name, 0o700, dir_fd=parent)
+            os.chmod(name, 0o700, dir_fd=parent)
+        except FileExistsError:
+            pass
+        return descriptors.open_descriptor(name, _DIRECTORY, dir_fd=parent)
+
+    def close(self) -> None:
+        """Close all descriptors."""
+        with self._lock:
+            if self._generation == descriptors.generation():
+                for place in self._places.values():
+                    descriptors.close_descriptor(place.fd)
+                for fd in [*self._areas.values(), *self._retired]:
+                    descriptors.close_descriptor(fd)
+            self._retired.clear()
+            self._forget()
+
+    def area(self, name: str) -> int:
+        """The descriptor of a private directory; "" is the private area itself."""
+        self.open()
+        return self._areas[name]
+
+    @property
+    def top(self) -> Place:
+        """The spool directory itself."""
+        self.open()
+        return self._places[""]
+
+    def known_places(self) -> list[Place]:
+        """The directories that are open, in the order of work."""
+        self.open()
+        with self._lock:
+            return sorted(self._places.values(), key=lambda place: place.rank)
+
+    def place(self, path: str, *, create: bool = False, sync: bool = False) -> Place:
+        """A priority directory by its path ("5", "5/2"). Raises OSError when it is missing, a link or no directory."""
+        self.open()
+        known = self._places.get(path)
+        if known is not None:
+            return known
+        with self._lock:
+            if path in self._places:
+                return self._places[path]
+            above, _, name = path.rpartition("/")
+            parent = self.place(above)
+            if create:
+                try:
+                    os.mkdir(name, 0o700, dir_fd=parent.fd)
+                    os.chmod(name, 0o700, dir_fd=parent.fd)
+                    if sync:
+                        os.fsync(parent.fd)
+                except FileExistsError:
+                    pass
+            fd = descriptors.open_descriptor(name, _DIRECTORY, dir_fd=parent.fd)
+            self._places[path] = Place(path, fd, rank_of(path))
+            return self._places[path]
+
+    def drop(self, place: Place) -> None:
+        """Forget a priority directory that somebody removed."""
+        with self._lock:
+            if self._places.get(place.path) is place and place.path:
+                del self._places[place.path]
+                self._retired.append(place.fd)
+
+    def mtimes(self) -> dict[str, int]:
+        """The mtime (ns) of each place, by its path; a place that cannot be read is left out."""
+        mtimes = {}
+        for place in self.known_places():
+            try:
+                mtimes[place.path] = os.fstat(place.fd).st_mtime_ns
+            except OSError:
+                pass
+        return mtimes
+
+    def is_gone(self) -> bool:
+        """Whether the path no longer leads to the directory that is open."""
+        if not self.is_open:
+            return False
+        try:
+            at_path = os.stat(self.path, follow_symlinks=False)
+        except OSError:
+            return True
+        here = os.fstat(self._places[""].fd)
+        return (at_path.st_dev, at_path.st_ino) != (here.st_dev, here.st_ino)
+
+    def reopen(self) -> None:
+        """Open what is at the path now. Raises SpoolUnusable when nothing is: it is not made again in silence."""
+        with self._lock:
+            self._retired += [place.fd for place in self._places.values()] + list(self._areas.values())
+            self._forget()
+            if not os.path.lexists(self.path):
+                raise SpoolUnusable(f"the spool {self.path} has been deleted while it was in use; make the directory again")
+            self.open(create=False)
+
+
+def _explain(error: OSError, path: str) -> str:
+    if error.errno == errno.ENOENT:
+        return f"the directory above it does not exist ({os.path.dirname(path)}); aspool makes only the last one"
+    if error.errno in (errno.ELOOP, errno.ENOTDIR):
+        if os.path.islink(path):
+            return "it is a symbolic link: name the real directory"
+        return "it, or something above it, is no directory"
+    return os.strerror(error.errno or 0)

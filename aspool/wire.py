@@ -1,0 +1,118 @@
+"""The uwsgi packet: bytes <-> variables. No file, socket or clock in here.
+
+A packet is modifier1 (1 byte), size of the variables (u16, little-endian), modifier2 (1 byte), then
+pairs of u16 length + bytes for key and value (mirrors uwsgi_buffer_append_keyval and uwsgi_hooked_parse).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from .errors import BadPacket
+
+SPOOL_MODIFIER = 17
+HEADER_SIZE = 4
+LARGEST_VARIABLES = 65_535
+LARGEST_PACKET = HEADER_SIZE + LARGEST_VARIABLES
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One decoded packet; `size` is its length in bytes, header included."""
+
+    variables: dict[bytes, bytes]
+    size: int
+    modifier1: int = SPOOL_MODIFIER
+    modifier2: int = 0
+
+
+def encoded_size(variables: Mapping[bytes, bytes]) -> int:
+    """The number of bytes that the variables take in a packet, without its header."""
+    return sum(4 + len(key) + len(value) for key, value in variables.items())
+
+
+def encode(variables: Mapping[bytes, bytes], modifier2: int = 0) -> bytes:
+    """A whole packet.
+
+    Raises BadPacket when the variables need more than 65,535 bytes, or a key is empty (uWSGI's reader
+    rejects such a packet whole; its writer cuts long values silently, which this one never does).
+    """
+    parts: list[bytes] = [b""]
+    for key, value in variables.items():
+        if not key:
+            raise BadPacket("a packet cannot have an empty key: uWSGI would refuse all of it")
+        if len(key) > LARGEST_VARIABLES or len(value) > LARGEST_VARIABLES:
+            raise BadPacket(f"the variable {key[:60]!r} is longer than {LARGEST_VARIABLES} bytes")
+        parts += (len(key).to_bytes(2, "little"), key, len(value).to_bytes(2, "little"), value)
+    content = b"".join(parts)
+    if len(content) > LARGEST_VARIABLES:
+        raise BadPacket(f"the variables take {len(content)} bytes; a packet holds {LARGEST_VARIABLES}")
+    return b"%c%b%c%b" % (SPOOL_MODIFIER, len(content).to_bytes(2, "little"), modifier2, content)
+
+
+def variables_size(header: bytes) -> int:
+    """The size of the variables that a 4-byte header announces."""
+    return header[1] | header[2] << 8
+
+
+def decode(data: bytes) -> Packet:
+    """The packet at the start of `data`; what follows it is ignored.
+
+    Modifiers are not judged here. Of equal keys the last wins, as in uWSGI.
+    Raises BadPacket when the bytes are cut short or the pairs do not add up.
+    """
+    if len(data) < HEADER_SIZE:
+        raise BadPacket(f"{len(data)} bytes are shorter than the 4-byte header")
+    end = HEADER_SIZE + variables_size(data)
+    if len(data) < end:
+        raise BadPacket(f"the header promises {end - HEADER_SIZE} bytes of variables, {len(data) - HEADER_SIZE} are there")
+    return Packet(dict(_pairs(data, end)), end, data[0], data[3])
+
+
+def _pairs(data: bytes, end: int) -> Iterable[tuple[bytes, bytes]]:
+    at = HEADER_SIZE
+    while at < end:
+        key, at = _item(data, at, end)
+        value, at = _item(data, at, end)
+        if not key:
+            raise BadPacket("an empty key")
+        yield key, value
+
+
+def _item(data: bytes, at: int, end: int) -> tuple[bytes, int]:
+    start = at + 2
+    if start > end:
+        raise BadPacket("stray bytes after the last pair")
+    stop = start + (data[at] | data[at + 1] << 8)
+    if stop > end:
+        raise BadPacket("a key or value runs past the end of the packet")
+    return data[start:stop], stop
+
+
+class PacketReader:
+    """Collects a packet that arrives in fragments of any size.
+
+    `feed` answers None until the packet is whole, then the packet; `rest` has the bytes that came after it.
+    """
+
+    def __init__(self, largest: int = LARGEST_PACKET) -> None:
+        self._largest = largest
+        self._buffer = bytearray()
+
+    @property
+    def rest(self) -> bytes:
+        """The bytes fed that belong to no packet yet."""
+        return bytes(self._buffer)
+
+    def feed(self, data: bytes) -> Packet | None:
+        """Take some bytes. Raises BadPacket as soon as the packet cannot become a good one."""
+        self._buffer += data
+        if len(self._buffer) < HEADER_SIZE:
+            return None
+        size = HEADER_SIZE + variables_size(self._buffer[:HEADER_SIZE])
+        if size > self._largest:
+            raise BadPacket(f"the packet announces {size} bytes; at most {self._largest} are accepted here")
+        if len(self._buffer) < size:
+            return None
+        packet = decode(bytes(self._buffer[:size]))
+        del self._buffer[:size]
+        return packet

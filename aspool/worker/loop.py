@@ -1,0 +1,269 @@
+"""The worker's loop: claim into free places, run, settle in batches, stop in order."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+
+import anyio
+from anyio import CancelScope, create_task_group, get_cancelled_exc_class, move_on_after
+from anyio.abc import TaskGroup, TaskStatus
+
+from ..errors import CallError
+from ..events import Event, JobOverdue, WorkerStarted, WorkerStopped, WorkerStopping
+from ..outcomes import HandedBack, Outcome
+from ..protocol import Claim, KeepsScoreboards, Spool
+from ..settings import WorkerSettings
+from ..spooler import Spooler
+from .execution import Execution
+from .report import log
+from .runners import Run, Runners
+from .scoreboard import Scoreboard
+
+BATCH = 64  # messages in one trip to the spool
+LONGEST_WAIT = 3600.0  # seconds
+OVERDUE_POLL = 1.0  # seconds between looks at jobs that have a harakiri
+
+Observer = Callable[[Event], None]
+
+
+class _Feed:
+    """One spool of the worker: what is claimed from it, and what waits to be settled."""
+
+    def __init__(self, spool: Spool) -> None:
+        self.spool = spool
+        self.board: Scoreboard | None = None
+        self.settled: list[tuple[Claim, Outcome]] = []
+        self.has_settled = anyio.Event()
+        self.is_idle = False
+
+
+class Worker:
+    """Claims from all spools of a Spooler and runs their messages, in the running event loop.
+
+    `embedded`: inside somebody else's process, which it never ends; `max_tasks` is refused then.
+    `observers` are called with each event; they must be quick and cannot fail a job.
+    """
+
+    def __init__(
+        self,
+        spooler: Spooler,
+        settings: WorkerSettings | None = None,
+        *,
+        embedded: bool = False,
+        observers: Sequence[Observer] = (log,),
+    ) -> None:
+        self.settings = settings or WorkerSettings()
+        if embedded and self.settings.max_tasks is not None:
+            raise CallError("max_tasks is for `aspool worker`: an embedded worker does not end its host's process")
+        self.spooler = spooler
+        self.runs = 0
+        self._observers = observers
+        self._free = self.settings.concurrency
+        self._running: set[Run] = set()
+        self._feeds = [_Feed(spool) for spool in spooler.spools.values()]
+        self._place_freed = anyio.Event()
+        self._stop = anyio.Event()
+        self._hurry = anyio.Event()
+        self._stop_reason = ""
+
+    # --- stopping --------------------------------------------------------------------------------------------
+
+    def stop(self, reason: str = "asked to") -> None:
+        """Claim no more; running jobs may go on for `grace` seconds and are handed back then."""
+        if not self._stop.is_set():
+            self._stop_reason = reason
+            self._stop.set()
+
+    def stop_now(self) -> None:
+        """Stop, and hand back what is running at once."""
+        self.stop("asked to, at once")
+        self._hurry.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it claims no more."""
+        return self._stop.is_set()
+
+    @property
+    def busy(self) -> int:
+        """How many places are taken."""
+        return self.settings.concurrency - self._free
+
+    # --- running ---------------------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Run until `stop`, or until a burst or `max_tasks` is over. Raises SpoolUnusable when a spool cannot be opened."""
+        async with AsyncExitStack() as stack:
+            for feed in self._feeds:
+                await stack.enter_async_context(feed.spool.serving(self._frequency))
+                self._set_up_board(feed, stack)
+            self._report(WorkerStarted(tuple(feed.spool.address for feed in self._feeds)))
+            task_status.started()
+            await self._serve()
+        self._report(WorkerStopped(self.runs))
+
+    def _set_up_board(self, feed: _Feed, stack: AsyncExitStack) -> None:
+        if isinstance(feed.spool, KeepsScoreboards):
+            feed.board = Scoreboard(feed.spool.scoreboards, self.settings.concurrency)
+            stack.callback(feed.board.close)
+
+    def _frequency(self) -> float:
+        return self.spooler.frequency or self.settings.frequency
+
+    async def _serve(self) -> None:
+        async with create_task_group() as background:
+            for feed in self._feeds:
+                background.start_soon(self._keep_settling, feed)
+            background.start_soon(self._keep_watching_overdue)
+            try:
+                async with create_task_group() as jobs:
+                    await self._claim_until_stopped(jobs)
+                    await self._drain(jobs.cancel_scope)
+            finally:
+                with CancelScope(shield=True):
+                    for feed in self._feeds:
+                        await self._settle(feed)
+                background.cancel_scope.cancel()
+
+    async def _claim_until_stopped(self, jobs: TaskGroup) -> None:
+        runners = Runners(self.settings)
+        async with create_task_group() as feeding:
+            for feed in self._feeds:
+                execution = Execution(
+                    self.spooler, self.settings, runners, feed.board, self._report, self._frequency, self._running
+                )
+                feeding.start_soon(self._keep_feeding, feed, execution, jobs)
+            await self._stop.wait()
+            feeding.cancel_scope.cancel()
+
+    async def _drain(self, jobs: CancelScope) -> None:
+        self._report(WorkerStopping(self._stop_reason, self.busy))
+        with move_on_after(self.settings.grace):
+            async with create_task_group() as group:
+                group.start_soon(self._cancel_when_hurried, group.cancel_scope)
+                while self.busy:
+                    await self._wait_for_place()
+                group.cancel_scope.cancel()
+        jobs.cancel()
+
+    async def _cancel_when_hurried(self, scope: CancelScope) -> None:
+        await self._hurry.wait()
+        scope.cancel()
+
+    # --- claiming --------------------------------------------------------------------------------------------
+
+    async def _keep_feeding(self, feed: _Feed, execution: Execution, jobs: TaskGroup) -> None:
+        while not self.stopping:
+            limit = self._places()
+            if not limit:
+                await self._wait_for_place()
+                continue
+            self._free -= limit  # reserved, so that two spools do not claim into the same places
+            claims: Sequence[Claim] = ()
+            try:
+                claims = await feed.spool.claim(limit, time.time())
+            finally:
+                self._free += limit - len(claims)
+            for claim in claims:
+                self.runs += 1
+                jobs.start_soon(self._run, feed, execution, claim)
+            feed.is_idle = not claims
+            if not claims:
+                await self._wait_for_work(feed)
+
+    def _places(self) -> int:
+        """How many messages may be claimed now."""
+        if self.settings.max_tasks is None:
+            return min(self._free, BATCH)
+        left = self.settings.max_tasks - self.runs
+        if left <= 0:
+            self.stop(f"max_tasks={self.settings.max_tasks} is reached")
+        return max(0, min(self._free, BATCH, left))
+
+    async def _wait_for_place(self) -> None:
+        await self._place_freed.wait()
+        if self._place_freed.is_set():
+            self._place_freed = anyio.Event()
+
+    async def _wait_for_work(self, feed: _Feed) -> None:
+        due = feed.spool.next_due()
+        wait = LONGEST_WAIT if due is None else min(LONGEST_WAIT, max(0.0, due - time.time()))
+        if self.settings.burst and wait > 0 and await self._burst_is_over(feed):
+            return
+        await feed.spool.wait(wait)
+
+    async def _burst_is_over(self, feed: _Feed) -> bool:
+        """Whether nothing is due anywhere and nothing runs that could spool more."""
+        if not getattr(feed.spool, "has_looked", True):
+            return False
+        if self.busy:
+            await self._wait_for_place()
+            return True
+        if all(other.is_idle for other in self._feeds):
+            self.stop("the burst is over")
+        return True
+
+    # --- one job ---------------------------------------------------------------------------------------------
+
+    async def _run(self, feed: _Feed, execution: Execution, claim: Claim) -> None:
+        try:
+            outcome = await execution.execute(claim)
+        except get_cancelled_exc_class():
+            if any(run.claim is claim for run in self._running):  # its thread does not stop
+                feed.spool.abandon(claim)
+                self._free_place()
+            else:
+                self._settled(feed, claim, HandedBack(f"the worker stopped ({self._stop_reason})"))
+            raise
+        self._settled(feed, claim, outcome)
+
+    def _settled(self, feed: _Feed, claim: Claim, outcome: Outcome) -> None:
+        claim.body.close()
+        feed.settled.append((claim, outcome))
+        feed.has_settled.set()
+
+    async def _keep_settling(self, feed: _Feed) -> None:
+        while True:
+            await feed.has_settled.wait()
+            feed.has_settled = anyio.Event()
+            await self._settle(feed)
+
+    async def _settle(self, feed: _Feed) -> None:
+        """Tell the spool what became of the messages, many in one trip; only then their places are free."""
+        while feed.settled:
+            batch, feed.settled = feed.settled[:BATCH], feed.settled[BATCH:]
+            await feed.spool.finish(batch)
+            self._free += len(batch)
+            self._place_freed.set()
+
+    def _free_place(self) -> None:
+        self._free += 1
+        self._place_freed.set()
+
+    # --- reporting -------------------------------------------------------------------------------------------
+
+    async def _keep_watching_overdue(self) -> None:
+        """Report, once, a job that does not stop after its harakiri and the grace."""
+        reported: set[Run] = set()
+        while True:
+            await anyio.sleep(OVERDUE_POLL if self._running else self._frequency())
+            now = anyio.current_time()
+            reported &= self._running
+            for run in list(self._running):
+                if run.overdue_at < now and run not in reported:
+                    reported.add(run)
+                    self._report(JobOverdue(run.job.id, run.task.name, run.stack()))
+
+    def _report(self, event: Event) -> None:
+        for observer in self._observers:
+            try:
+                observer(event)
+            except Exception:
+                log_broken_observer(observer)
+
+
+def log_broken_observer(observer: Observer) -> None:
+    """An observer raised: say so, and go on."""
+    import logging
+
+    logging.getLogger("aspool.worker").exception("the observer %r failed", observer)

@@ -1,0 +1,55 @@
+"""The worker's own log lines: one observer of its events."""
+
+import logging
+
+from ..events import (
+    Event,
+    JobEnded,
+    JobOverdue,
+    JobStarted,
+    WorkerStarted,
+    WorkerStopped,
+    WorkerStopping,
+)
+from ..outcomes import Buried, Done, HandedBack, PutOff
+
+logger = logging.getLogger("aspool.worker")
+
+
+def log(event: Event) -> None:
+    """Write an event to the log; text from outside is escaped."""
+    if isinstance(event, JobEnded):
+        _log_end(event)
+    elif isinstance(event, JobStarted):
+        logger.debug("%s %s started, attempt %d, %.3f s late", event.task, event.id, event.attempt, event.lateness)
+    elif isinstance(event, JobOverdue):
+        logger.error("%s %s does not stop after harakiri:\n%s", event.task, event.id, event.stack)
+    elif isinstance(event, WorkerStarted):
+        logger.info("ready: %s", ", ".join(event.spools))
+    elif isinstance(event, WorkerStopping):
+        logger.info("stopping (%s), %d jobs are running", event.reason, event.running)
+    elif isinstance(event, WorkerStopped):
+        logger.info("stopped after %d runs", event.runs)
+
+
+def _log_end(event: JobEnded) -> None:
+    outcome = event.outcome
+    if isinstance(outcome, Done):
+        if logger.isEnabledFor(logging.INFO):
+            logger.info("%s %s done in %.3f s", event.task, event.id, event.duration)
+    elif isinstance(outcome, Buried):
+        logger.error("%s %s buried: %s%s", _safe(event.task), event.id, _safe(outcome.reason), _indented(outcome.traceback))
+    elif isinstance(outcome, PutOff):
+        logger.warning("%s %s put off: %s", _safe(event.task), event.id, _safe(outcome.reason))
+    elif isinstance(outcome, HandedBack):
+        logger.info("%s %s handed back: %s", _safe(event.task), event.id, outcome.reason)
+
+
+def _safe(text: str) -> str:
+    """Nothing that moves a terminal's cursor or breaks a line."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text)
+
+
+def _indented(traceback: str) -> str:
+    lines = traceback.rstrip().splitlines()
+    return "".join(f"\n    {_safe(line)}" for line in lines)

@@ -1,0 +1,185 @@
+"""Scoreboard: a small file per worker, a slot per running job, for any process to read. Advisory: nothing depends on it.
+
+Preallocated and written with pwrite, never mapped: a full disk or a truncated file must not kill the worker.
+"""
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+SLOT = 512  # bytes; the first slot tells of the worker itself
+_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One running job. `since` is a UNIX timestamp."""
+
+    id: str
+    task: str
+    attempt: int
+    since: float
+    done: float = 0.0
+    total: float | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Where one job writes its entry; it can travel to another process."""
+
+    path: str
+    number: int
+
+    def write(self, entry: Entry | None) -> None:
+        """Show an entry, or nothing. Never fails: knowledge is all that can be lost."""
+        try:
+            fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                os.pwrite(fd, _encode(entry), self.number * SLOT)
+            finally:
+                os.close(fd)
+        except OSError:
+            pass
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """What a reader sees of one living worker."""
+
+    pid: int
+    host: str
+    since: float
+    slots: int
+    entries: tuple[Entry, ...]
+
+
+class Scoreboard:
+    """The writing side; locked (flock) while its worker lives."""
+
+    def __init__(self, directory: Path, slots: int) -> None:
+        self._free = list(range(slots, 0, -1))
+        self._fd = -1
+        self.path = str(directory / f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}")
+        try:
+            sweep(directory)
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.posix_fallocate(self._fd, 0, (slots + 1) * SLOT)
+            head = f"{os.getpid()}\n{socket.gethostname()}\n{time.time()}\n{slots}\n"
+            os.pwrite(self._fd, head.encode()[:SLOT], 0)
+        except OSError:
+            self.close()
+
+    def take(self, entry: Entry) -> Seat:
+        """A seat for a job, with its entry shown."""
+        seat = Seat(self.path, self._free.pop() if self._free else 0)
+        self._write(seat, entry)
+        return seat
+
+    def free(self, seat: Seat) -> None:
+        """The job has ended."""
+        self._write(seat, None)
+        if seat.number:
+            self._free.append(seat.number)
+
+    def _write(self, seat: Seat, entry: Entry | None) -> None:
+        if self._fd >= 0 and seat.number:
+            try:
+                os.pwrite(self._fd, _encode(entry), seat.number * SLOT)
+            except OSError:
+                pass
+
+    def close(self) -> None:
+        """Take the board away."""
+        if self._fd >= 0:
+            try:
+                os.unlink(self.path)
+            except OSError:
+                pass
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _encode(entry: Entry | None) -> bytes:
+    if entry is None:
+        return b"\0"
+    total = "" if entry.total is None else f"{entry.total:g}"
+    head = f"{entry.id}{_SEPARATOR}{entry.task[:200]}{_SEPARATOR}{entry.attempt}{_SEPARATOR}{entry.since:.6f}"
+    text = f"{head}{_SEPARATOR}{entry.done:g}{_SEPARATOR}{total}{_SEPARATOR}{entry.text}"
+    # The zero byte ends the entry, so that nothing of a longer one before it shows through.
+    return text.encode(errors="replace")[: SLOT - 1] + b"\0"
+
+
+def _decode(slot: bytes) -> Entry | None:
+    text = slot.partition(b"\0")[0].decode(errors="replace")
+    parts = text.split(_SEPARATOR)
+    if len(parts) != 7:
+        return None
+    try:
+        total = float(parts[5]) if parts[5] else None
+        return Entry(parts[0], parts[1], int(parts[2]), float(parts[3]), float(parts[4]), total, parts[6])
+    except ValueError:
+        return None
+
+
+def progressed(entry: Entry, done: float, total: float | None, text: str) -> Entry:
+    """The entry of a job that got on."""
+    return replace(entry, done=done, total=total, text=text)
+
+
+def boards(directory: Path) -> list[Board]:
+    """The scoreboards of all living workers; broken ones are left out."""
+    return [board for path, fd in _open_boards(directory) if (board := _read(path, fd)) is not None]
+
+
+def sweep(directory: Path) -> None:
+    """Remove the boards of dead workers."""
+    for path, fd in _open_boards(directory):
+        if _is_dead(fd):
+            try:
+                path.unlink()
+            except OSError:
+                pass
+
+
+def _open_boards(directory: Path) -> Iterator[tuple[Path, int]]:
+    try:
+        paths = sorted(directory.iterdir())
+    except OSError:
+        return
+    for path in paths:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            continue
+        try:
+            yield path, fd
+        finally:
+            os.close(fd)
+
+
+def _is_dead(fd: int) -> bool:
+    """Whether nobody holds the board's lock; one that is being made is left alone for a minute."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    found = os.fstat(fd)
+    return found.st_size > 0 or time.time() - found.st_mtime > 60
+
+
+def _read(path: Path, fd: int) -> Board | None:
+    if _is_dead(fd):
+        return None
+    try:
+        data = os.pread(fd, 4 << 20, 0)
+        pid, host, since, slots = data[:SLOT].partition(b"\0")[0].decode().splitlines()[:4]
+        entries = [_decode(data[at : at + SLOT]) for at in range(SLOT, len(data), SLOT)]
+        return Board(int(pid), host, float(since), int(slots), tuple(entry for entry in entries if entry is not None))
+    except (OSError, ValueError):
+        return None
