@@ -29,6 +29,6 @@ def spool_at(address: Address) -> Spool:
 
 def _engine(scheme: str) -> Callable[[str], Spool]:
     for entry in entry_points(group="aspool.spools", name=scheme):
-        return cast(Callable[[str], Spool], entry.load())
+        return cast("Callable[[str], Spool]", entry.load())
     known = ", ".join(sorted(entry_points(group="aspool.spools").names)) or "none: is aspool installed?"
     raise UnknownSpool(f"no spool engine is installed for {scheme}: addresses (installed: {known})")

@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+import types
 import typing
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -56,7 +57,7 @@ class Arguments:
             try:
                 annotation = eval(annotation, getattr(self.function, "__globals__", {}))  # noqa: S307 - the task's own code
             except Exception:  # a name under TYPE_CHECKING, or defined later
-                return annotation.replace(" ", "").split("|")[0].rsplit(".", 1)[-1] == kind.__name__
+                return str(annotation).replace(" ", "").split("|")[0].rsplit(".", 1)[-1] == kind.__name__
         return annotation is kind or kind in typing.get_args(annotation)
 
     def dump(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bytes, Body | None]:
@@ -139,17 +140,19 @@ class Arguments:
     def _adapter(self) -> "TypeAdapter[Any]":
         """A TypedDict of the parameters: one validation and one serialisation serve all of them."""
         # Here and not at the top, so that `import aspool` stays light.
+        from typing import NotRequired
+
         from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
-        from typing_extensions import NotRequired, TypedDict
+        from typing_extensions import TypedDict
 
         hints = self._hints()
         fields: dict[str, Any] = {}
         for parameter in self._plain:
             kind = hints.get(parameter.name, Any)
             if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-                kind = NotRequired[tuple[kind, ...]]
+                kind = NotRequired[types.GenericAlias(tuple, (kind, ...))]
             elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                kind = NotRequired[dict[str, kind]]  # type: ignore[valid-type]  # the hint of this parameter
+                kind = NotRequired[types.GenericAlias(dict, (str, kind))]
             elif parameter.default is not inspect.Parameter.empty:
                 kind = NotRequired[kind]
             fields[parameter.name] = kind

@@ -4,7 +4,7 @@ A spool keeps messages, hands each to one worker at a time, and does with it wha
 What it writes and how is its own affair; the conformance suite in `aspool.testing` says what it must do.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,8 +53,11 @@ class Spool(Protocol):
         """Write messages down; one answer for each, in order. What is answered Stored will run."""
         ...
 
-    def serving(self) -> AbstractAsyncContextManager[None]:
-        """Opens the spool for claiming: what it needs in the background runs until the block ends."""
+    def serving(self, frequency: Callable[[], float]) -> AbstractAsyncContextManager[None]:
+        """Opens the spool for claiming: what it needs in the background runs until the block ends.
+
+        `frequency` answers the seconds between two looks at it, where events cannot be trusted.
+        """
         ...
 
     async def claim(self, limit: int, now: float) -> Sequence[Claim]:

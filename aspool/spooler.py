@@ -92,6 +92,8 @@ class Spooler:
     @overload
     def task(
         self,
+        function: None = None,
+        /,
         *,
         name: str | None = None,
         retries: int = 3,
@@ -103,15 +105,7 @@ class Spooler:
         executor: Executor = "auto",
     ) -> TaskDecorator: ...
 
-    def task(
-        self,
-        function: Callable[..., Any] | None = None,
-        /,
-        *,
-        name: str | None = None,
-        retry_on: type[BaseException] | Sequence[type[BaseException]] | None = None,
-        **options: Any,
-    ) -> Any:
+    def task(self, function: Any = None, /, *, name: Any = None, retry_on: Any = None, **options: Any) -> Any:
         """Make a function a task, bare (`@spooler.task`) or with options.
 
         `retries` are runs after the first; `backoff` is the first wait in seconds, doubled each time with full
@@ -120,9 +114,9 @@ class Spooler:
         loop, sync ones in a thread), "thread", "process" or "inline" (at once, in the caller).
         Raises TaskRefused when the function or an option cannot be used.
         """
-        classes = (retry_on,) if isinstance(retry_on, type) else retry_on and tuple(retry_on)
+        classes = (retry_on,) if isinstance(retry_on, type) else None if retry_on is None else tuple(retry_on)
 
-        def decorate(function: Callable[..., Any]) -> Task[..., Any, Any]:
+        def decorate(function: Any) -> Task[..., Any, Any]:
             if not callable(function):
                 raise TaskRefused(f"@spooler.task decorates a function, not {function!r}")
             task_name = name or default_name(function)
@@ -148,7 +142,7 @@ class Spooler:
     def handler(self, function: F, /) -> F: ...
     @overload
     def handler(
-        self, *, retries: int = 3, backoff: Backoff = 1.0, harakiri: float | None = None, executor: Executor = "auto"
+        self, function: None = None, /, *, retries: int = 3, backoff: Backoff = 1.0, harakiri: float | None = None, executor: Executor = "auto"
     ) -> Callable[[F], F]: ...
 
     def handler(self, function: Any = None, /, **options: Any) -> Any:
@@ -158,7 +152,7 @@ class Spooler:
         as surrogate escapes. Raises TaskRefused when there is one already.
         """
 
-        def decorate(function: F) -> F:
+        def decorate(function: Any) -> Any:
             if self.raw_handler is not None and default_name(self.raw_handler.function) != default_name(function):
                 raise TaskRefused("this Spooler has a handler already: one function gets all raw messages")
             self.raw_handler = Task(function, HANDLER, TaskOptions(**options), self)

@@ -113,7 +113,7 @@ class Task(Generic[P, R, T]):
         self.arguments = Arguments(function, name)
         self._sender = sender
         self._check_executor()
-        functools.update_wrapper(cast(Any, self), function)
+        functools.update_wrapper(cast("Any", self), function)
 
     def _check_executor(self) -> None:
         if self.options.executor == "thread" and self.is_async:
@@ -129,7 +129,7 @@ class Task(Generic[P, R, T]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Simply run the function, here and now. A Job parameter gets a detached one, a Body can be read at once."""
-        return cast(R, self.run_here(Job.detached(self.name), args, kwargs))
+        return cast("R", self.run_here(Job.detached(self.name), args, kwargs))
 
     def run_here(self, job: Job, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Call the function with a Job if it wants one."""
@@ -177,7 +177,7 @@ class Task(Generic[P, R, T]):
         sooner. `id`: while a message with it waits or runs, a second one is not written. `expires`: after
         this moment the message is buried instead of run. `spool`: the name of a spool, or an address.
         """
-        per_message = {"retries": retries, "backoff": backoff, "harakiri": harakiri}
+        per_message: dict[str, Any] = {"retries": retries, "backoff": backoff, "harakiri": harakiri}
         given = {key: value for key, value in per_message.items() if value is not None}
         TaskOptions(**given).check(self.name)
         return Using(
@@ -245,7 +245,7 @@ class Using(Generic[P, T]):
         if self._task.options.executor == "inline":
             result = self._run_inline(call, args, kwargs)
             if inspect.isawaitable(result):
-                asyncio.run(cast(Coroutine[Any, Any, Any], result))
+                asyncio.run(cast("Coroutine[Any, Any, Any]", result))
             return Ticket(call.message.id)
         stored = self._task._sender.put_blocking(call.spool, [call.message])  # noqa: SLF001 - one thing in two classes
         return ticket_of(stored[0])

@@ -49,7 +49,7 @@ def encode(variables: Mapping[bytes, bytes], modifier2: int = 0) -> bytes:
     return b"%c%b%c%b" % (SPOOL_MODIFIER, len(content).to_bytes(2, "little"), modifier2, content)
 
 
-def variables_size(header: bytes) -> int:
+def variables_size(header: bytes | bytearray) -> int:
     """The size of the variables that a 4-byte header announces."""
     return header[1] | header[2] << 8
 
@@ -108,7 +108,7 @@ class PacketReader:
         self._buffer += data
         if len(self._buffer) < HEADER_SIZE:
             return None
-        size = HEADER_SIZE + variables_size(self._buffer[:HEADER_SIZE])
+        size = HEADER_SIZE + variables_size(self._buffer)
         if size > self._largest:
             raise BadPacket(f"the packet announces {size} bytes; at most {self._largest} are accepted here")
         if len(self._buffer) < size:

@@ -111,8 +111,9 @@ class MemorySpool:
                 if isinstance(outcome, Buried):
                     self.dead.append((message, outcome))
                 elif isinstance(outcome, PutOff):
-                    counts = {"attempt": outcome.attempt, "crashes": outcome.crashes}
-                    self._keep(replace(message, due=outcome.due, **counts))
+                    self._keep(
+                        replace(message, due=outcome.due, attempt=outcome.attempt, crashes=outcome.crashes)
+                    )
                 elif not isinstance(outcome, Done):
                     self._keep(message)
         self._tell()

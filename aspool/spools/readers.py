@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 
 import aiofiles
 from aiofiles.threadpool import wrap
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 
 from ..body import CHUNK, AsyncFile, Body, is_upload
 
@@ -27,8 +27,12 @@ class _Reader(ABC):
 
     @asynccontextmanager
     async def open_async(self) -> AsyncIterator[AsyncFile]:
-        async with wrap(cast(Any, await to_thread.run_sync(self.open))) as file:
+        file = wrap(cast(Any, await to_thread.run_sync(self.open)))
+        try:
             yield file
+        finally:
+            with CancelScope(shield=True):
+                await file.close()
 
     async def save(self, path: str | os.PathLike[str]) -> None:
         async with self.open_async() as source, aiofiles.open(path, "wb") as target:
@@ -47,7 +51,7 @@ class BytesReader(_Reader):
         return len(self.data)
 
     def open(self) -> BinaryIO:
-        return io.BufferedReader(cast(io.RawIOBase, _Slice(io.BytesIO(self.data), 0, len(self.data))))
+        return io.BufferedReader(cast("io.RawIOBase", _Slice(io.BytesIO(self.data), 0, len(self.data))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ class FileReader(_Reader):
             if not self.fallback:
                 raise
             file = open(self.fallback, "rb", buffering=0)
-        return io.BufferedReader(cast(io.RawIOBase, _Slice(file, self.start, self.size)), CHUNK)
+        return io.BufferedReader(cast("io.RawIOBase", _Slice(file, self.start, self.size)), CHUNK)
 
 
 class _Slice(io.RawIOBase):
@@ -120,7 +124,7 @@ def readable(body: Body) -> Body:
         path = os.fspath(source)
         return Body(reader=FileReader(path, 0, os.stat(path).st_size))
     if _is_file(source):
-        return Body(reader=BytesReader(cast(BinaryIO, source).read()))
+        return Body(reader=BytesReader(cast("BinaryIO", source).read()))
     raise TypeError(f"a direct call reads a Body of bytes, a path or an open file, not of {type(source).__name__}")
 
 
@@ -140,7 +144,7 @@ def chunks(body: Body) -> Iterator[bytes]:
         with Path(body.source).open("rb", buffering=0) as file:
             yield from _blocks(file)
     elif _is_file(body.source):
-        yield from _blocks(cast(BinaryIO, body.source))
+        yield from _blocks(cast("BinaryIO", body.source))
     else:
         raise TypeError(f"a Body of {type(body.source).__name__} needs an event loop: use await task.spool(…)")
 
@@ -158,13 +162,13 @@ async def chunks_async(body: Body) -> AsyncIterator[bytes]:
             while block := await opened.read(CHUNK):
                 yield block
     elif is_upload(source):
-        while block := await cast(Any, source).read(CHUNK):
+        while block := await cast("Any", source).read(CHUNK):
             yield _checked(block)
     elif hasattr(source, "__aiter__"):
-        async for block in cast(AsyncIterator[bytes], source):
+        async for block in cast("AsyncIterator[bytes]", source):
             yield _checked(block)
     elif _is_file(source):
-        while block := await to_thread.run_sync(cast(BinaryIO, source).read, CHUNK):
+        while block := await to_thread.run_sync(cast("BinaryIO", source).read, CHUNK):
             yield _checked(block)
     else:
         raise TypeError(f"a Body is made of bytes, a path, an open file, an async iterator or an upload, not {source!r}")

@@ -134,7 +134,7 @@ def progressed(entry: Entry, done: float, total: float | None, text: str) -> Ent
 
 def boards(directory: Path) -> list[Board]:
     """The scoreboards of all living workers; broken ones are left out."""
-    return [board for path, fd in _open_boards(directory) if (board := _read(path, fd)) is not None]
+    return [board for _, fd in _open_boards(directory) if (board := _read(fd)) is not None]
 
 
 def sweep(directory: Path) -> None:
@@ -173,7 +173,7 @@ def _is_dead(fd: int) -> bool:
     return found.st_size > 0 or time.time() - found.st_mtime > 60
 
 
-def _read(path: Path, fd: int) -> Board | None:
+def _read(fd: int) -> Board | None:
     if _is_dead(fd):
         return None
     try:

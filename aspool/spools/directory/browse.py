@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from ... import wire
@@ -96,7 +97,7 @@ class Browser:
         now = time.time()
         found = [(self._id(file.name), file) for file in self._files()]
         aside = [(self._id(name), area, name) for area in PUT_ASIDE for name in self._names_aside(area)]
-        for fits in (lambda other: other == id, lambda other: other.startswith(id) or other.endswith(id)):
+        for fits in (id.__eq__, partial(_begins_or_ends, id)):
             items = [self._listed(file, now) for other, file in found if fits(other)]
             items += [self._listed_aside(area, name) for other, area, name in aside if fits(other)]
             if listed := [item for item in items if item is not None]:
@@ -278,6 +279,10 @@ def _lock(directory: int, name: str) -> int | None:
         pass
     descriptors.close_descriptor(fd)
     return None
+
+
+def _begins_or_ends(part: str, id: str) -> bool:
+    return id.startswith(part) or id.endswith(part)
 
 
 def _unlink_if_there(directory: int, name: str) -> None:

@@ -50,7 +50,7 @@ class Draft:
         except (OSError, AttributeError) as error:  # AttributeError: no O_TMPFILE on this system (macOS)
             if isinstance(error, OSError) and error.errno not in _NO_TMPFILE:
                 raise
-            self._tmp = f"{self.message.id}.{os.getpid()}"
+            self._tmp = f"{self.message.id}.{os.urandom(4).hex()}"
             flags = os.O_CREAT | os.O_EXCL | os.O_RDWR
             fd = descriptors.open_descriptor(self._tmp, flags, 0o600, dir_fd=self.tree.area("tmp"))
         os.fchmod(fd, 0o600)  # whatever the umask

@@ -47,6 +47,7 @@ class Look:
         self._again: list[tuple[float, str, Place]] = []  # when to look at a name again
         self._held_back: set[tuple[str, str]] = set()  # the names of `_again`
         self._paused_until = 0.0
+        self._has_order = False
 
     # --- places ----------------------------------------------------------------------------------------------
 
@@ -76,6 +77,7 @@ class Look:
 
     def forget_all(self) -> None:
         """The spool directory was replaced."""
+        self._has_order = False
         self._sights.clear()
         self._waits.clear()
         self._again.clear()
@@ -157,7 +159,7 @@ class Look:
 
     def take(self, limit: int, now: float) -> list[Candidate]:
         """Up to `limit` due names, the most urgent first; they leave the index."""
-        if now < self._paused_until:
+        if now < self._paused_until or not self._knows_order():
             return []
         self._release(now)
         taken: list[Candidate] = []
@@ -167,6 +169,11 @@ class Look:
                 if (sight.place.path, name) not in self._held:
                     taken.append(Candidate(sight.place, name))
         return taken
+
+    def _knows_order(self) -> bool:
+        """Nothing is taken before every priority has been looked at once: the last would come first."""
+        self._has_order = self._has_order or self.has_looked
+        return self._has_order
 
     def _release(self, now: float) -> None:
         while self._again and self._again[0][0] <= now:

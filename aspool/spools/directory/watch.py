@@ -22,7 +22,7 @@ class Watch:
 
     def __init__(self) -> None:
         try:
-            import inotify_simple
+            import inotify_simple  # type: ignore[import-untyped]  # it has no hints
         except ImportError as error:
             raise OSError("this system has no inotify") from error
         self._kernel: Any = inotify_simple

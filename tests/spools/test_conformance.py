@@ -1,0 +1,37 @@
+"""Both of our spools do what every spool must do."""
+
+from pathlib import Path
+
+import pytest
+
+from aspool import DirectorySpool, MemorySpool
+from aspool.protocol import Spool
+from aspool.testing.conformance import SpoolConformance
+
+
+class TestMemory(SpoolConformance):
+    @pytest.fixture
+    def spool(self) -> Spool:
+        return MemorySpool()
+
+
+class TestDirectory(SpoolConformance):
+    @pytest.fixture(params=["disk", "process"])
+    def spool(self, request: pytest.FixtureRequest, tmp_path: Path) -> Spool:
+        return DirectorySpool(tmp_path / "spool", durability=request.param)
+
+
+class TestDirectoryWithoutInotify(SpoolConformance):
+    @pytest.fixture
+    def spool(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
+        monkeypatch.setattr("aspool.spools.directory.serving.start_watching", lambda: None)
+        return DirectorySpool(tmp_path / "spool", durability="process")
+
+
+class TestDirectoryWithoutUnnamedFiles(SpoolConformance):
+    """As on a file system that has no O_TMPFILE."""
+
+    @pytest.fixture
+    def spool(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
+        monkeypatch.setattr("aspool.spools.directory.draft.os.O_TMPFILE", 0o20200000 & ~0o20000000)
+        return DirectorySpool(tmp_path / "spool", durability="process")
