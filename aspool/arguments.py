@@ -58,7 +58,10 @@ class Arguments:
                 annotation = eval(annotation, getattr(self.function, "__globals__", {}))  # noqa: S307 - the task's own code
             except Exception:  # a name under TYPE_CHECKING, or defined later
                 return str(annotation).replace(" ", "").split("|")[0].rsplit(".", 1)[-1] == kind.__name__
-        return annotation is kind or kind in typing.get_args(annotation)
+        inside = typing.get_args(annotation)  # of a union; its strings are ForwardRefs
+        return annotation is kind or any(
+            part is kind or getattr(part, "__forward_arg__", None) == kind.__name__ for part in inside
+        )
 
     def dump(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bytes, Body | None]:
         """The arguments of one call as a JSON object, and its Body.
@@ -77,11 +80,16 @@ class Arguments:
 
         try:
             checked = self._adapter.validate_python(given)
-            return self._adapter.dump_json(checked, warnings="error"), body
+            written = self._adapter.dump_json(checked, warnings="error")
         except ValidationError as error:
             raise ArgumentsRefused(f"{self.task}: {_explain(error)}") from None
         except PydanticSerializationError as error:
             raise ArgumentsRefused(f"{self.task}: {self._unserialisable(checked)}: {error}") from None
+        try:
+            self._adapter.validate_json(written)  # what could not be read would be noticed only when it runs
+        except ValidationError as error:
+            raise ArgumentsRefused(f"{self.task}: written as JSON they cannot be read back: {_explain(error)}") from None
+        return written, body
 
     def load(self, data: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The positional and keyword arguments of a stored call, without Job and Body.
@@ -140,7 +148,7 @@ class Arguments:
     def _adapter(self) -> "TypeAdapter[Any]":
         """A TypedDict of the parameters: one validation and one serialisation serve all of them."""
         # Here and not at the top, so that `import aspool` stays light.
-        from typing import NotRequired
+        from typing import NewType, NotRequired
 
         from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
         from typing_extensions import TypedDict
@@ -157,11 +165,13 @@ class Arguments:
                 kind = NotRequired[kind]
             fields[parameter.name] = kind
         shape = TypedDict("Arguments", fields)  # type: ignore[misc]  # its fields are those of the function
-        shape.__pydantic_config__ = ConfigDict(  # type: ignore[attr-defined]  # as pydantic documents it for TypedDict
+        # By way of a NewType, since pydantic applies a TypedDict's own config to validation alone: bytes and NaN
+        # would be written in one way and read in another.
+        config = ConfigDict(
             extra="forbid", ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants"
         )
         try:
-            return TypeAdapter(shape)
+            return TypeAdapter(NewType("Written", shape), config=config)  # type: ignore[valid-newtype]  # as above
         except (PydanticSchemaGenerationError, PydanticUserError, NameError) as error:
             raise TaskRefused(f"{self.task}: its parameters cannot be written down: {error}") from None
 

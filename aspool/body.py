@@ -1,7 +1,7 @@
 """Body: what a caller gives beside the arguments, and what a task reads. The I/O is done by the reader passed in."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from os import PathLike
 from typing import Any, BinaryIO, Protocol
 
@@ -48,6 +48,10 @@ class BodyReader(Protocol):
         """Copy the body into a file."""
         ...
 
+    def hold(self) -> AbstractContextManager[None]:
+        """Keep the message from being claimed, also for the moment that a child process outlives its worker."""
+        ...
+
 
 Source = bytes | bytearray | memoryview | PathLike[str] | BinaryIO | AsyncIterable[bytes] | Upload
 
@@ -75,6 +79,11 @@ class Body:
         if self._reader is None:
             raise RuntimeError("this Body has not been spooled: only a running task can read it")
         return self._reader
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether it came out of a spool: a task may pass it on to another one."""
+        return self._reader is not None
 
     @property
     def size(self) -> int:

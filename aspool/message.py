@@ -125,7 +125,7 @@ def _options(variables: Mapping[bytes, bytes]) -> dict[str, Any]:
         return {}
     try:
         options = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         options = None
     if not isinstance(options, dict):
         raise BadFile("aspool.options is not a JSON object")

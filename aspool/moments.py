@@ -22,7 +22,7 @@ def timestamp(moment: Moment, what: str = "at") -> float:
     elif isinstance(moment, timedelta):
         seconds = time.time() + moment.total_seconds()
     elif isinstance(moment, int | float) and not isinstance(moment, bool):
-        seconds = float(moment)
+        seconds = float(moment) if abs(moment) <= LATEST else math.inf  # a huge int is no float
     else:
         raise MomentRefused(f"{what}={moment!r} is no moment: give an aware datetime, a timedelta or a UNIX timestamp")
     if not math.isfinite(seconds) or seconds > LATEST:

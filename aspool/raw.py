@@ -31,8 +31,8 @@ def raw_call(
     Raises ArgumentsRefused, MomentRefused or NameRefused.
     """
     pairs = {_bytes(key, "a key"): value for key, value in variables.items()}
-    if body is None:
-        body = pairs.pop(BODY, None)
+    inner = pairs.pop(BODY, None)
+    body = inner if body is None else body
     raw = {key: _bytes(value, f"the value of {key!r}") for key, value in pairs.items()}
     if ours := [key for key in raw if key.startswith(OURS)]:
         raise ArgumentsRefused(f"{ours[0]!r} is one of aspool's own variables: it cannot be given")
@@ -61,7 +61,10 @@ def text_variables(raw: Mapping[bytes, bytes]) -> dict[str, str]:
 
 def _bytes(value: Any, what: str) -> bytes:
     if isinstance(value, str):
-        return value.encode(errors="surrogateescape")
+        try:
+            return value.encode(errors="surrogateescape")
+        except UnicodeEncodeError as error:
+            raise ArgumentsRefused(f"{what} of a raw message cannot be written: {error}") from None
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -83,7 +86,7 @@ def _due(at: Moment | None, magic: bytes, now: float) -> float:
 def _priority(magic: bytes) -> int | None:
     if not magic:
         return None
-    if not magic.isdigit():
+    if not magic.isdigit() or len(magic) > 20:
         raise NameRefused(f"the priority {magic!r} is refused: it is a whole number, as 0 (first) or 10")
     return int(magic)
 

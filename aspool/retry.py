@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .outcomes import Failure
 
 LONGEST_BACKOFF = 3600.0  # seconds
+LONGEST_DELAY = 3_155_760_000.0  # seconds: a hundred years, so that a due moment stays a file name's 16 digits
 
 Backoff = float | Callable[[int], float]
 
@@ -28,14 +29,19 @@ class RetryPolicy:
         if not failure.retriable or attempt > allowed:
             return None
         if failure.delay is not None:
-            return max(0.0, failure.delay)
+            return _bounded(failure.delay)
         if callable(self.backoff):
-            return max(0.0, float(self.backoff(attempt)))
+            return _bounded(self.backoff(attempt))
         # Full jitter, so that what failed together does not come back together.
-        longest = min(self.longest, self.backoff * 2.0 ** min(attempt - 1, 60))
+        longest = min(self.longest, _bounded(self.backoff) * 2.0 ** min(attempt - 1, 60))
         return random.uniform(0.0, longest)  # noqa: S311 - jitter is no secret
+
+
+def _bounded(seconds: float) -> float:
+    """A wait that may be added to any moment; NaN is none. Raises TypeError for what is no number."""
+    return max(0.0, min(LONGEST_DELAY, seconds)) if seconds == seconds else 0.0  # noqa: PLR0124 - NaN
 
 
 def crash_wait(crashes: int) -> float:
     """The seconds that a suspect (a message whose worker died `crashes` times) waits before it runs alone: 1, 5, 25 …"""
-    return float(min(LONGEST_BACKOFF, 5.0 ** max(0, crashes - 2)))
+    return float(min(LONGEST_BACKOFF, 5.0 ** min(max(0, crashes - 2), 10)))

@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from .addresses import Address, spool_at
 from .body import Body, Source
-from .errors import CallError, PartlySpooled, TaskRefused, UnknownSpool
+from .errors import AspoolError, CallError, PartlySpooled, SpoolError, TaskRefused, UnknownSpool
 from .job import Job
 from .message import Message
 from .moments import Moment
@@ -201,16 +201,24 @@ class Spooler:
         Raises PartlySpooled when some are not in; its `results` tell which.
         """
         stored: dict[int, Stored | Exception] = {}
-        for spool, positions in _by_spool(calls):
-            answers = await self.put(spool, [calls[position].message for position in positions])
+        for spool, positions in self._by_spool(calls):
+            messages = [calls[position].message for position in positions]
+            try:
+                answers = await spool.put(messages)
+            except SpoolError as error:  # the others may be in
+                answers = [error] * len(messages)
             stored.update(zip(positions, answers, strict=True))
         return _tickets(stored)
 
     def spool_many_sync(self, calls: Sequence[Call[Any]]) -> list[Ticket[Any]]:
         """As `spool_many`, from any thread or script."""
         stored: dict[int, Stored | Exception] = {}
-        for spool, positions in _by_spool(calls):
-            answers = self.put_blocking(spool, [calls[position].message for position in positions])
+        for spool, positions in self._by_spool(calls):
+            messages = [calls[position].message for position in positions]
+            try:
+                answers = self.put_blocking(spool, messages)
+            except AspoolError as error:  # the others may be in
+                answers = [error] * len(messages)
             stored.update(zip(positions, answers, strict=True))
         return _tickets(stored)
 
@@ -244,6 +252,14 @@ class Spooler:
             raise CallError(f"{target.address} cannot read a Body that was not spooled")
         return target.readable(body)
 
+    def _by_spool(self, calls: Sequence[Call[Any]]) -> list[tuple[Spool, list[int]]]:
+        """Each spool with the positions of its calls. Raises UnknownSpool, so that nothing is written before."""
+        groups: dict[int, tuple[Spool, list[int]]] = {}
+        for position, call in enumerate(calls):
+            spool = self._spool(call.spool)
+            groups.setdefault(id(spool), (spool, []))[1].append(position)
+        return list(groups.values())
+
     def _spool(self, spool: Address | None) -> Spool:
         if spool is None:
             return self._spools[DEFAULT]
@@ -260,13 +276,6 @@ class Spooler:
                 known = {other.address: other for other in self._spools.values()}
                 self._by_address[text] = known.get(made.address, made)
             return self._by_address[text]
-
-
-def _by_spool(calls: Sequence[Call[Any]]) -> list[tuple[Address | None, list[int]]]:
-    groups: dict[Any, tuple[Address | None, list[int]]] = {}
-    for position, call in enumerate(calls):
-        groups.setdefault(call.spool, (call.spool, []))[1].append(position)
-    return list(groups.values())
 
 
 def _tickets(stored: Mapping[int, Stored | Exception]) -> list[Ticket[Any]]:

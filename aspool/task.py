@@ -49,13 +49,19 @@ class TaskOptions:
         """Raises TaskRefused, naming the task and the option."""
         if not isinstance(self.retries, int) or self.retries < 0:
             raise TaskRefused(f"{task}: retries must be a whole number from 0, not {self.retries!r}")
-        if not callable(self.backoff) and not self.backoff >= 0:
+        if not callable(self.backoff) and not _is_number(self.backoff, least=0):
             raise TaskRefused(f"{task}: backoff must be seconds from 0, or a callable, not {self.backoff!r}")
-        if self.harakiri is not None and not self.harakiri > 0:
+        if self.harakiri is not None and not (_is_number(self.harakiri, least=0) and self.harakiri):
             raise TaskRefused(f"{task}: harakiri must be more than 0 seconds, not {self.harakiri!r}")
         if self.executor not in EXECUTORS:
             raise TaskRefused(f"{task}: executor must be one of {', '.join(EXECUTORS)}, not {self.executor!r}")
+        if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in self.retry_on or ()):
+            raise TaskRefused(f"{task}: retry_on must be exception classes, not {self.retry_on!r}")
         checked_priority(self.priority)
+
+
+def _is_number(value: object, *, least: float) -> bool:
+    return isinstance(value, int | float) and value >= least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +118,12 @@ class Task(Generic[P, R, T]):
         self.is_async = inspect.iscoroutinefunction(function)
         self.arguments = Arguments(function, name)
         self._sender = sender
-        self._check_executor()
-        functools.update_wrapper(cast("Any", self), function)
+        self._check_function()
+        functools.update_wrapper(cast("Any", self), function, updated=())  # its attributes are not the task's
 
-    def _check_executor(self) -> None:
+    def _check_function(self) -> None:
+        if inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function):
+            raise TaskRefused(f"{self.name}: it is a generator, so nothing in it would run: a task returns, and does not yield")
         if self.options.executor == "thread" and self.is_async:
             raise TaskRefused(f'{self.name}: an async function runs on the event loop; executor="thread" is for sync ones')
         if self.options.executor == "process" and "<" in self.function.__qualname__:

@@ -1,10 +1,11 @@
 """Bodies as bytes: the stored side that tasks read (`FileReader`, `BytesReader`), and the sources that callers give."""
 
+import fcntl
 import io
 import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -27,6 +28,7 @@ class _Reader(ABC):
 
     @asynccontextmanager
     async def open_async(self) -> AsyncIterator[AsyncFile]:
+        """The same through aiofiles."""
         file = wrap(cast(Any, await to_thread.run_sync(self.open)))
         try:
             yield file
@@ -35,9 +37,16 @@ class _Reader(ABC):
                 await file.close()
 
     async def save(self, path: str | os.PathLike[str]) -> None:
+        """Copy the body into a file."""
         async with self.open_async() as source, aiofiles.open(path, "wb") as target:
             while chunk := await source.read(CHUNK):
                 await target.write(chunk)
+
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Nothing to hold, unless it is a file."""
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +57,11 @@ class BytesReader(_Reader):
 
     @property
     def size(self) -> int:
+        """Bytes."""
         return len(self.data)
 
     def open(self) -> BinaryIO:
+        """The bytes as a file."""
         return io.BufferedReader(cast("io.RawIOBase", _Slice(io.BytesIO(self.data), 0, len(self.data))))
 
 
@@ -64,13 +75,25 @@ class FileReader(_Reader):
     fallback: str = ""
 
     def open(self) -> BinaryIO:
+        """The part of the file that is the body."""
+        file = self._open()
+        return io.BufferedReader(cast("io.RawIOBase", _Slice(file, self.start, self.size)), CHUNK)
+
+
+    def _open(self) -> io.FileIO:
         try:
-            file = open(self.path, "rb", buffering=0)
+            return io.FileIO(self.path)
         except OSError:
             if not self.fallback:
                 raise
-            file = open(self.fallback, "rb", buffering=0)
-        return io.BufferedReader(cast("io.RawIOBase", _Slice(file, self.start, self.size)), CHUNK)
+            return io.FileIO(self.fallback)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """flock the file: `claim` looks for that when the last holder died, as the kernel frees its lock first."""
+        with self._open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
 
 class _Slice(io.RawIOBase):
@@ -118,6 +141,8 @@ def readable(body: Body) -> Body:
     Raises TypeError for sources that can only be read once, from an event loop.
     """
     source = body.source
+    if body.is_stored:
+        return body
     if isinstance(source, bytes | bytearray | memoryview):
         return Body(reader=BytesReader(bytes(source)))
     if isinstance(source, os.PathLike):
@@ -132,13 +157,17 @@ def in_memory(body: Body | None) -> bytes | None:
     """The bytes of a body that has them at hand, b"" for none; None for one that must be streamed."""
     if body is None:
         return b""
+    if body.is_stored:
+        return None
     return bytes(body.source) if isinstance(body.source, bytes | bytearray | memoryview) else None
 
 
 def chunks(body: Body) -> Iterator[bytes]:
     """What a caller gives, piece by piece, without an event loop. Raises TypeError for async sources."""
     data = in_memory(body)
-    if data is not None:
+    if body.is_stored:
+        yield from body
+    elif data is not None:
         yield data
     elif isinstance(body.source, os.PathLike):
         with Path(body.source).open("rb", buffering=0) as file:
@@ -157,7 +186,10 @@ def _blocks(file: BinaryIO | io.FileIO) -> Iterator[bytes]:
 async def chunks_async(body: Body) -> AsyncIterator[bytes]:
     """What a caller gives, piece by piece; files through aiofiles. Raises TypeError for what is no source."""
     source = body.source
-    if isinstance(source, os.PathLike):
+    if body.is_stored:
+        async for block in body:
+            yield block
+    elif isinstance(source, os.PathLike):
         async with aiofiles.open(source, "rb") as opened:
             while block := await opened.read(CHUNK):
                 yield block

@@ -49,9 +49,9 @@ class ChildJob:
 
 def run_in_child(child_job: ChildJob) -> Result:
     """Run one job. Whatever it raises comes back as a Failure, SystemExit and KeyboardInterrupt too."""
-    _die_with(child_job.parent)
     _ignore_signals_of_the_terminal()
-    with _streams(child_job.parent):
+    with child_job.reader.hold(), _streams(child_job.parent):
+        _die_with(child_job.parent)
         try:
             task = _find_task(child_job)
         except BaseException as error:
@@ -89,13 +89,17 @@ def _reporter(child_job: ChildJob) -> Any:
     return report
 
 
-@cache
 def _die_with(parent: int) -> None:
     """Let the kernel end this process with its worker, whose lock on the message would be free while we go on."""
+    _ask_for_death_signal()
+    if os.getppid() != parent:
+        os._exit(1)  # it died before the kernel knew of us
+
+
+@cache
+def _ask_for_death_signal() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)  # it died before the kernel knew
 
 
 @cache

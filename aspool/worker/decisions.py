@@ -59,7 +59,11 @@ def _after_failure(failure: Failure, message: Message, policy: RetryPolicy, now:
             reason = f"its worker died {crashes} times while running it, the last time alone"
             return Buried(reason, failure.traceback, message.attempt, crashes)
         return PutOff(now + crash_wait(crashes), message.attempt, crashes, failure.reason)
-    wait = policy.wait(attempt, failure)
+    try:
+        wait = policy.wait(attempt, failure)
+    except Exception as error:  # the task's own backoff, or what it gave to Retry
+        reason = f"{failure.reason}; its wait cannot be reckoned: {type(error).__name__}: {error}"
+        return Buried(reason, failure.traceback, attempt, message.crashes)
     if wait is None:
         return Buried(failure.reason, failure.traceback, attempt, message.crashes)
     return PutOff(now + wait, attempt, message.crashes, failure.reason)

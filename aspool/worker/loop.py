@@ -33,7 +33,7 @@ class _Feed:
         self.spool = spool
         self.board: Scoreboard | None = None
         self.settled: list[tuple[Claim, Outcome]] = []
-        self.has_settled = anyio.Event()
+        self.is_settling = False
         self.is_idle = False
 
 
@@ -112,8 +112,6 @@ class Worker:
 
     async def _serve(self) -> None:
         async with create_task_group() as background:
-            for feed in self._feeds:
-                background.start_soon(self._keep_settling, feed)
             background.start_soon(self._keep_watching_overdue)
             try:
                 async with create_task_group() as jobs:
@@ -216,25 +214,27 @@ class Worker:
                 self._settled(feed, claim, HandedBack(f"the worker stopped ({self._stop_reason})"))
             raise
         self._settled(feed, claim, outcome)
+        if not feed.is_settling:
+            await self._settle(feed)
 
     def _settled(self, feed: _Feed, claim: Claim, outcome: Outcome) -> None:
         claim.body.close()
         feed.settled.append((claim, outcome))
-        feed.has_settled.set()
-
-    async def _keep_settling(self, feed: _Feed) -> None:
-        while True:
-            await feed.has_settled.wait()
-            feed.has_settled = anyio.Event()
-            await self._settle(feed)
 
     async def _settle(self, feed: _Feed) -> None:
-        """Tell the spool what became of the messages, many in one trip; only then their places are free."""
-        while feed.settled:
-            batch, feed.settled = feed.settled[:BATCH], feed.settled[BATCH:]
-            await feed.spool.finish(batch)
-            self._free += len(batch)
-            self._place_freed.set()
+        """Tell the spool what became of the messages; only then their places are free.
+
+        What ends while one trip is under way goes with the next: many share one where the spool is slow.
+        """
+        feed.is_settling = True
+        try:
+            while feed.settled:
+                batch, feed.settled = feed.settled[:BATCH], feed.settled[BATCH:]
+                await feed.spool.finish(batch)
+                self._free += len(batch)
+                self._place_freed.set()
+        finally:
+            feed.is_settling = False
 
     def _free_place(self) -> None:
         self._free += 1

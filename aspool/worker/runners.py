@@ -98,13 +98,14 @@ class Runners:
         self._default_harakiri = settings.harakiri
         self._threads = CapacityLimiter(settings.threads)
         self._processes = CapacityLimiter(settings.processes or os.cpu_count() or 2)
-        self._unlimited = CapacityLimiter(math.inf)
+        self._suspects = CapacityLimiter(math.inf)
+        self._unlimited = CapacityLimiter(math.inf)  # anyio's own limits would be a second queue behind ours
 
     async def call(self, run: Run) -> Result:
         """Run the function in its way. Raises only the cancellation of the worker itself, and ArgumentsUnfit."""
         run.harakiri = run.task.harakiri(run.claim.message.options) or self._default_harakiri
         if is_suspect(run.claim.message):  # alone, and behind nobody
-            return await self._in_process(run, self._unlimited)
+            return await self._in_process(run, self._suspects)
         if run.task.options.executor == "process":
             return await self._in_process(run, self._processes)
         message = run.claim.message

@@ -37,6 +37,8 @@ class Seat:
 
     def write(self, entry: Entry | None) -> None:
         """Show an entry, or nothing. Never fails: knowledge is all that can be lost."""
+        if not self.number:
+            return  # there was no free seat, and the first slot is the worker's own
         try:
             fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
@@ -108,16 +110,16 @@ class Scoreboard:
 def _encode(entry: Entry | None) -> bytes:
     if entry is None:
         return b"\0"
-    total = "" if entry.total is None else f"{entry.total:g}"
+    total = "" if entry.total is None else f"{entry.total:.15g}"
     head = f"{entry.id}{_SEPARATOR}{entry.task[:200]}{_SEPARATOR}{entry.attempt}{_SEPARATOR}{entry.since:.6f}"
-    text = f"{head}{_SEPARATOR}{entry.done:g}{_SEPARATOR}{total}{_SEPARATOR}{entry.text}"
+    text = f"{head}{_SEPARATOR}{entry.done:.15g}{_SEPARATOR}{total}{_SEPARATOR}{entry.text}"
     # The zero byte ends the entry, so that nothing of a longer one before it shows through.
     return text.encode(errors="replace")[: SLOT - 1] + b"\0"
 
 
 def _decode(slot: bytes) -> Entry | None:
     text = slot.partition(b"\0")[0].decode(errors="replace")
-    parts = text.split(_SEPARATOR)
+    parts = text.split(_SEPARATOR, 6)
     if len(parts) != 7:
         return None
     try:

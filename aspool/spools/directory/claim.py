@@ -19,7 +19,7 @@ from ..readers import FileReader
 from . import descriptors, marks, names
 from .bury import quarantine, retire
 from .draft import CHECKSUM, LENGTH, checksum_fits
-from .locks import try_lock
+from .locks import may_flock, try_lock
 from .names import FileName
 from .tree import Place, Tree
 from .unique import is_id_of
@@ -107,6 +107,8 @@ class Claimer:
         except (BadPacket, BadFile) as error:
             self._quarantine(fd, candidate, str(error))
         mark = marks.read_mark(fd, packet.modifier2)
+        if mark is not None and mark.kind == marks.RUNNING and not may_flock(fd):
+            raise _Unclaimed(Skip(BUSY))  # the worker died; the child that ran the job is about to
         if mark is not None and mark.kind == marks.DEAD:
             self._retire_again(fd, candidate, message)
         path = os.path.join(self._tree.path, candidate.place.named(candidate.name))

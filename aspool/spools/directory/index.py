@@ -45,7 +45,7 @@ class Index:
         if len(kept) > self.limit:
             kept.sort()
             del kept[self.limit :]
-            horizon = kept[-1][0]
+            horizon = kept[-1][0] if horizon is None else min(horizon, kept[-1][0])
         heapify(kept)
         self._heap = kept
         self.horizon = horizon

@@ -36,6 +36,17 @@ def unlock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
+def may_flock(descriptor: int) -> bool:
+    """Whether nobody holds the other kind of lock (flock), with which a job's child process guards its message."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    if HAVE_OFD:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return True
+
+
 def is_locked(descriptor: int) -> bool:
     """Whether anybody else holds a lock on the file. Leaves no lock behind."""
     if not HAVE_OFD:

@@ -1,24 +1,24 @@
 """Serving: one worker's side of the directory spool. It looks, claims and finishes, and owns the threads for that.
 
-Claims and finishes share one thread, so that they never overtake each other; scans have another.
+Claims share one thread with the finishes of a slow disk; scans have another.
 """
 
 import logging
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from anyio import CancelScope, CapacityLimiter, Event, move_on_after, to_thread, wait_readable
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from ...errors import SpoolUnusable
-from ...outcomes import HandedBack, Outcome, PutOff
+from ...outcomes import Buried, HandedBack, Outcome, PutOff
 from ...protocol import Claim
 from . import marks
 from .claim import Candidate, Claimer, FileClaim, Skip
 from .finish import Finisher
 from .look import Look
+from .pace import Pace
 from .publish import GROUP
 from .scan import scan
 from .tree import Place, Tree
@@ -53,6 +53,7 @@ class Serving:
         self._frequency = frequency
         self._look = Look(frequency())
         self._disk = CapacityLimiter(1)
+        self._pace = Pace()
         self._scans = CapacityLimiter(1)
         self._watch = start_watching()
         self._news = Event()
@@ -232,8 +233,12 @@ class Serving:
     async def _try(self, items: Sequence[_Unsettled]) -> list[tuple[_Unsettled, OSError]]:
         """Settle in one trip to the disk; what was refused comes back with the reason."""
         names = [item.claim.name for item in items]
-        with CancelScope(shield=True):
-            errors = await to_thread.run_sync(partial(_finish_all, self._finisher, items), limiter=self._disk)
+        if self._pace.is_quick and not any(isinstance(item.outcome, Buried) for item in items):
+            with self._pace.measured(len(items)):
+                errors = _finish_all(self._finisher, items)
+        else:
+            with CancelScope(shield=True):
+                errors = await to_thread.run_sync(_finish_all, self._finisher, items, limiter=self._disk)
         for item, name, error in zip(items, names, errors, strict=True):
             if error is None:
                 self._forget(item, name)

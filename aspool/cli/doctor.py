@@ -1,0 +1,87 @@
+"""`aspool doctor`: which checks run in which order, and the report. What each looks at is in `checks`."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+
+import click
+
+from ..errors import CallError
+from ..protocol import Spool
+from ..spools.directory import DirectorySpool
+from . import output
+from .checks import contents, directory, disk, system, workers
+from .checks.finding import Finding, fail
+from .failures import FAILED, UNUSABLE
+from .looking import json_option
+from .places import app_argument, spool_option, spools_of
+
+Check = Callable[[str], Finding | list[Finding]]
+READING: Sequence[Check] = (
+    directory.ownership, directory.mode, directory.private_area, directory.location, disk.file_system, disk.room,
+)  # fmt: skip
+PROBING: Sequence[Check] = (system.unnamed_files, system.attributes, system.file_locks, disk.clock)
+LOOKING: Sequence[Check] = (
+    lambda _: system.instant_wakeup(), system.capacity, workers.same_user, workers.living, contents.never_run,
+    contents.leftovers, contents.put_aside, contents.directory_size,
+)  # fmt: skip
+STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@click.command()
+@app_argument
+@spool_option
+@json_option
+def doctor(app: str | None, address: str | None, as_json: bool) -> None:
+    """Check a spool directory and the system below it: one line per check, and what to do.
+
+    Nothing is changed. Exit code 1 if a check fails, 3 if there is no directory to check.
+    In a pipe: level, check, text and advice between tabs.
+    """
+    found = {spool.address: _examine(_path(spool)) for spool in spools_of(app, address)}
+    if as_json:
+        output.print_json([{"spool": spool, "findings": [asdict(one) for one in findings]} for spool, findings in found.items()])
+    else:
+        for spool, findings in found.items():
+            _report(spool, findings)
+    everything = [one for findings in found.values() for one in findings]
+    if any(one.level == "fail" for one in everything):
+        missing = any(one.level == "fail" and one.check == "directory" for one in everything)
+        click.get_current_context().exit(UNUSABLE if missing else FAILED)
+
+
+def _path(spool: Spool) -> str:
+    if not isinstance(spool, DirectorySpool):
+        raise CallError(f"the doctor knows spools that are directories, which {spool.address} is not")
+    return str(spool.path)
+
+
+def _examine(path: str) -> list[Finding]:
+    """All checks that make sense: none without a directory, no probes where nothing can be written."""
+    there = directory.existence(path)
+    if there.level == "fail":
+        return [there]
+    writable = os.access(path, os.W_OK | os.X_OK)
+    return [there, *_run(path, [*READING, *(PROBING if writable else ()), *LOOKING])]
+
+
+def _run(path: str, checks: Iterable[Check]) -> Iterable[Finding]:
+    for check in checks:
+        try:
+            found = check(path)
+        except OSError as error:
+            found = fail("check", f"it could not be made: {error}", "see whether the directory can be read and written")
+        yield from found if isinstance(found, list) else [found]
+
+
+def _report(spool: str, findings: Sequence[Finding]) -> None:
+    if not output.on_terminal():
+        for one in findings:
+            output.print_plain((one.level, one.check, one.text, one.advice))
+        return
+    click.echo(click.style(output.safe(spool), bold=True))
+    for one in findings:
+        level = click.style(f"{one.level:<5}", fg=STYLES[one.level])
+        click.echo(f"  {level}{one.check:<12} {output.safe(one.text)}")
+        if one.advice:
+            click.echo(f"       {'':<12} → {output.safe(one.advice)}")

@@ -1,0 +1,45 @@
+"""Ids as people type them -> messages. What is done with the messages is the verbs' affair."""
+
+from collections.abc import Sequence
+
+from ..protocol import Browsable, Listed
+from .failures import FAILED, USAGE, Failure
+
+FILE = "uwsgi_spoolfile_on_"
+
+
+def find_one(spool: Browsable, text: str, states: frozenset[str]) -> Listed:
+    """The one message whose id is `text`, or begins or ends with it; a file's name or path does too.
+
+    Raises Failure when there is none, or when there are several (it lists them).
+    """
+    found = [item for item in _matching(spool, text) if not states or item.state in states]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Failure(_ambiguous(text, found), USAGE, "\n".join(_candidate(item) for item in found[:20]))
+    which = f" and the state {' or '.join(sorted(states))}" if states else ""
+    raise Failure(f"no message here has the id {text}{which}; `aspool ls` lists what there is", FAILED)
+
+
+def find_all(spool: Browsable, texts: Sequence[str], states: frozenset[str]) -> list[Listed]:
+    """A message for each text, none twice. Nothing is done to any of them if one text is wrong."""
+    found = {item.name or item.id: item for item in (find_one(spool, text, states) for text in texts)}
+    return list(found.values())
+
+
+def _matching(spool: Browsable, text: str) -> Sequence[Listed]:
+    if FILE not in text:
+        return spool.find(text) if text else []
+    name = text[text.index(FILE) :]
+    return [item for item in spool.browse() if item.name.endswith(name)]
+
+
+def _ambiguous(text: str, found: Sequence[Listed]) -> str:
+    if len({item.id for item in found}) == 1:
+        return f"{len(found)} messages have the id {text} (they are above): choose one with --state"
+    return f"{len(found)} messages have an id that begins or ends with {text} (they are above): write more of it"
+
+
+def _candidate(item: Listed) -> str:
+    return f"  {item.id}  {item.state}  {item.task or '(raw)'}"

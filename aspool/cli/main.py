@@ -1,0 +1,56 @@
+"""`aspool`: the verbs and where each lives. A verb's module is loaded when the verb is used, so `--help` is quick."""
+
+import importlib
+from typing import Any, cast
+
+import click
+
+from .failures import telling
+
+VERBS = {  # name: (module:attribute, one line)
+    "worker": ("worker:worker", "Run the tasks of an application."),
+    "send": ("sending:send", "Spool a call of a task."),
+    "spool": ("sending:spool", "Spool a raw message, as uwsgi.spool does."),
+    "ls": ("looking:ls", "List messages."),
+    "show": ("looking:show", "Show all of one message."),
+    "retry": ("changing:retry", "Let dead, waiting or put-off messages run now."),
+    "rm": ("changing:rm", "Remove messages for good."),
+    "purge": ("changing:purge", "Remove all messages of a state for good."),
+    "stats": ("stats:stats", "Count the messages, and show what the workers run."),
+    "doctor": ("doctor:doctor", "Check a spool directory, and say what to do."),
+    "completion": ("completion:completion", "Print the completion script for a shell."),
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in the order of the table."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one verb."""
+        if cmd_name not in VERBS:
+            return None
+        module, _, attribute = VERBS[cmd_name][0].partition(":")
+        return cast("click.Command", getattr(importlib.import_module(f"aspool.cli.{module}"), attribute))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a verb; aspool's own errors become a sentence and an exit code."""
+        with telling():
+            return super().invoke(ctx)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="aspool", message="%(prog)s %(version)s")
+def main() -> None:
+    """A task queue in which a directory is the queue.
+
+    Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 the spool cannot be used.
+    """

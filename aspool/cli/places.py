@@ -1,0 +1,60 @@
+"""Which spool a verb is about: -d, an APP, or the environment; and that looking at one makes nothing."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ..addresses import spool_at
+from ..errors import CallError, SpoolUnusable, UnknownSpool
+from ..protocol import Browsable, Spool
+from ..spools.directory import DirectorySpool
+from .app import load_spooler
+
+DEFAULT_ADDRESS = "./spool"
+VARIABLE = "ASPOOL_SPOOL"
+Command = Callable[..., Any]
+
+spool_option = click.option("-d", "--spool", "address", metavar="ADDRESS",
+                            help=f"the spool: a directory or a URL  [default: ${VARIABLE}, or {DEFAULT_ADDRESS}]")  # fmt: skip
+app_argument = click.argument("app", required=False)
+
+
+def address_or_default(address: str | None) -> str:
+    """What -d says, or the environment."""
+    return address or os.environ.get(VARIABLE) or DEFAULT_ADDRESS
+
+
+def spools_of(app: str | None, address: str | None) -> list[Spool]:
+    """The spools of an APP, of which -d may name one; or the spool of an address."""
+    if app is None:
+        return [spool_at(address_or_default(address))]
+    if "/" in app and ":" not in app and os.path.isdir(app):
+        raise UnknownSpool(f"{app} is a directory, and APP is module:attribute: write -d {app}")
+    spools = load_spooler(app).spools
+    if address is None:
+        return list(spools.values())
+    if address not in spools:
+        raise UnknownSpool(f"{app} has no spool called {address!r}; there are {', '.join(spools)}")
+    return [spools[address]]
+
+
+def browsable(spool: Spool) -> Browsable:
+    """A spool that can be looked at. Raises SpoolUnusable when there is none yet: looking makes none."""
+    if isinstance(spool, DirectorySpool):
+        _check_directory(str(spool.path))
+    if not isinstance(spool, Browsable):
+        raise CallError(f"{spool.address} cannot be looked at from the command line")
+    return spool
+
+
+def _check_directory(path: str) -> None:
+    if not os.path.lexists(path):
+        raise SpoolUnusable(f"there is no spool at {path}: name another one with -d, or spool something first")
+    try:
+        names = os.listdir(path)
+    except OSError:
+        return  # opening it says what is wrong
+    if names and not any(name == ".aspool" or name.startswith("uwsgi_spoolfile_on_") or name.isdecimal() for name in names):
+        raise SpoolUnusable(f"{path} is a directory, but no spool: there is nothing of aspool or uWSGI in it")

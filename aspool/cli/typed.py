@@ -1,0 +1,117 @@
+"""key=value words of the command line -> arguments of a task, by its type hints."""
+
+import inspect
+import json
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+from ..body import Body
+from ..errors import ArgumentsRefused, ArgumentsUnfit
+from ..task import Task
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+AnyTask = Task[..., Any, Any]
+
+
+def pairs_of(words: Sequence[str]) -> dict[str, str]:
+    """The pairs of key=value words. Raises ArgumentsRefused for a word without "=" and for a key that comes twice."""
+    pairs: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise ArgumentsRefused(f"{word!r} is no key=value")
+        if key in pairs:
+            raise ArgumentsRefused(f"{key} is given twice")
+        pairs[key] = value
+    return pairs
+
+
+def arguments_of(task: AnyTask, words: Sequence[str], whole: str | None) -> Arguments:
+    """The arguments of a call, without a Body: from words, or from a JSON object.
+
+    Raises ArgumentsRefused, naming the task and the parameter.
+    """
+    if whole is None:
+        pairs = pairs_of(words)
+        _check_keys(task, pairs)
+        return _by_position(task, {key: _value(task, key, text) for key, text in pairs.items()})
+    if words:
+        raise ArgumentsRefused(f"{task.name}: give its arguments as key=value or as --json, not both")
+    try:
+        return task.arguments.load(whole.encode(errors="surrogateescape"))
+    except ArgumentsUnfit as error:
+        raise ArgumentsRefused(str(error).replace("the stored arguments", "these arguments", 1)) from None
+
+
+def _check_keys(task: AnyTask, pairs: Mapping[str, str]) -> None:
+    parameters = task.arguments.signature.parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    if unknown := [key for key in pairs if key not in parameters]:
+        known = f"it has {', '.join(parameters)}" if parameters else "it has none"
+        raise ArgumentsRefused(f"{task.name} has no parameter {unknown[0]}; {known}")
+
+
+def _value(task: AnyTask, key: str, text: str) -> Any:
+    """The text itself where the parameter takes a text, as str and UUID do; else what it says as JSON."""
+    if key == task.arguments.body_name:
+        raise ArgumentsRefused(f"{task.name}: {key} is its Body: give --body FILE")
+    hint = _hints(task).get(key, Any)
+    if hint is not Any and _takes(hint, text):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _hints(task: AnyTask) -> Mapping[str, Any]:
+    function = inspect.unwrap(task.function)
+    hints = typing.get_type_hints(function, include_extras=True)
+    for parameter in task.arguments.signature.parameters.values():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:  # it gives its hint to every further key
+            rest = hints.get(parameter.name, Any)
+            return _WithRest(hints, rest)
+    return hints
+
+
+class _WithRest(dict[str, Any]):
+    """Hints by name, and one for all other names."""
+
+    def __init__(self, hints: Mapping[str, Any], rest: Any) -> None:
+        super().__init__(hints)
+        self._rest = rest
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return super().get(key, self._rest)
+
+
+def _takes(hint: Any, text: str) -> bool:
+    try:
+        TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(text)
+    except ValidationError:
+        return False
+    except PydanticUserError:  # a model, which has a config of its own
+        return False
+    return True
+
+
+def _by_position(task: AnyTask, values: dict[str, Any]) -> Arguments:
+    """Positional-only parameters cannot be passed by name."""
+    args = []
+    for parameter in task.arguments.signature.parameters.values():
+        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY and parameter.name in values:
+            args.append(values.pop(parameter.name))
+    return tuple(args), values
+
+
+def with_body(task: AnyTask, arguments: Arguments, body: Body | None) -> Arguments:
+    """The arguments, the Body among them. Raises ArgumentsRefused when the task takes none."""
+    if body is None:
+        return arguments
+    if task.arguments.body_name is None:
+        raise ArgumentsRefused(f"{task.name} has no parameter annotated Body, so --body cannot reach it")
+    return arguments[0], {**arguments[1], task.arguments.body_name: body}

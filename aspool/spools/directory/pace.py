@@ -1,0 +1,35 @@
+"""Whether the disk answers so quickly that a thread would only be in the way."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+QUICK = 0.002  # seconds that one small operation may take on the event loop
+DISTRUST = 5.0  # seconds during which a disk that was slow is used from a thread
+
+
+class Pace:
+    """Small operations run on the event loop as long as they take microseconds.
+
+    A hop to a thread costs several of them, and a finished job should be gone from the disk at once. One slow
+    answer, and they go to a thread for some seconds.
+    """
+
+    def __init__(self) -> None:
+        self._slow_until = 0.0
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether an operation may run on the loop now."""
+        return time.monotonic() >= self._slow_until
+
+    @contextmanager
+    def measured(self, operations: int) -> Iterator[None]:
+        """Around so many operations on the loop."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            ended = time.monotonic()
+            if ended - started > QUICK * operations:
+                self._slow_until = ended + DISTRUST

@@ -1,0 +1,86 @@
+"""The application of the kill tests: every run guards its id with a lock of its own and writes down start and end."""
+
+import fcntl
+import os
+import sys
+import time
+from pathlib import Path
+
+import anyio
+
+from aspool import DirectorySpool, Job, Spooler, WorkerSettings
+from aspool.worker import Worker
+
+ROOT = Path(os.environ.get("STORM_ROOT", "."))
+spooler = Spooler(DirectorySpool(ROOT / "spool", durability="process"))
+
+
+def note(text: str) -> None:
+    """One line of the log; short appends of different processes do not mix."""
+    fd = os.open(ROOT / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(fd, f"{text}\n".encode())
+    finally:
+        os.close(fd)
+
+
+class Guard:
+    """A lock on a file of the id: refused when another run of it lives."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def __enter__(self) -> None:
+        self._fd = os.open(ROOT / "locks" / self._job.id, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            note(f"overlap {self._job.id} {os.getpid()}")
+        note(f"start {self._job.id} {os.getpid()}")
+
+    def __exit__(self, *error: object) -> None:
+        note(f"end {self._job.id} {os.getpid()}")
+        os.close(self._fd)
+
+
+@spooler.task
+async def on_loop(job: Job, pause: float) -> None:
+    with Guard(job):
+        await anyio.sleep(pause)
+
+
+@spooler.task
+def in_thread(job: Job, pause: float) -> None:
+    with Guard(job):
+        time.sleep(pause)
+
+
+@spooler.task(executor="process")
+def in_process(job: Job, pause: float) -> None:
+    with Guard(job):
+        time.sleep(pause)
+
+
+@spooler.task
+def poison(job: Job) -> None:
+    note(f"start {job.id} {os.getpid()}")
+    os.kill(os.getpid(), 9)
+
+
+def work(**settings: float) -> None:
+    """Run a worker in this process until it is killed or told to stop by the file `stop`."""
+
+    async def main() -> None:
+        worker = Worker(spooler, WorkerSettings().changed(**settings))
+        async with anyio.create_task_group() as group:
+            await group.start(worker.run)
+            print("ready", flush=True)
+            while not (ROOT / "stop").exists():
+                await anyio.sleep(0.05)
+            worker.stop()
+
+    anyio.run(main)
+
+
+if __name__ == "__main__":
+    sys.exit("import me")
