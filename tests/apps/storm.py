@@ -8,8 +8,7 @@ from pathlib import Path
 
 import anyio
 
-from aspool import DirectorySpool, Job, Spooler, WorkerSettings
-from aspool.worker import Worker
+from aspool import DirectorySpool, Job, Spooler
 
 ROOT = Path(os.environ.get("STORM_ROOT", "."))
 spooler = Spooler(DirectorySpool(ROOT / "spool", durability="process"))
@@ -25,21 +24,23 @@ def note(text: str) -> None:
 
 
 class Guard:
-    """A lock on a file of the id: refused when another run of it lives."""
+    """A lock on a file of the id: refused when another run of it lives. Notes the pid of the worker too."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        in_worker = "aspool.worker.loop" in sys.modules and sys.modules["__main__"].__name__ == "__main__"
+        self._worker = os.getpid() if in_worker else os.getppid()
 
     def __enter__(self) -> None:
         self._fd = os.open(ROOT / "locks" / self._job.id, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            note(f"overlap {self._job.id} {os.getpid()}")
-        note(f"start {self._job.id} {os.getpid()}")
+            note(f"overlap {self._job.id} {self._worker}")
+        note(f"start {self._job.id} {self._worker}")
 
     def __exit__(self, *error: object) -> None:
-        note(f"end {self._job.id} {os.getpid()}")
+        note(f"end {self._job.id} {self._worker}")
         os.close(self._fd)
 
 
@@ -65,22 +66,3 @@ def in_process(job: Job, pause: float) -> None:
 def poison(job: Job) -> None:
     note(f"start {job.id} {os.getpid()}")
     os.kill(os.getpid(), 9)
-
-
-def work(**settings: float) -> None:
-    """Run a worker in this process until it is killed or told to stop by the file `stop`."""
-
-    async def main() -> None:
-        worker = Worker(spooler, WorkerSettings().changed(**settings))
-        async with anyio.create_task_group() as group:
-            await group.start(worker.run)
-            print("ready", flush=True)
-            while not (ROOT / "stop").exists():
-                await anyio.sleep(0.05)
-            worker.stop()
-
-    anyio.run(main)
-
-
-if __name__ == "__main__":
-    sys.exit("import me")

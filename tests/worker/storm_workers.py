@@ -19,13 +19,14 @@ class Storm:
     """Worker processes on one spool."""
 
     root: Path
-    settings: str = ""
+    options: tuple[str, ...] = ()
     workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    killed: set[int] = field(default_factory=set)  # their pids
 
     def start(self) -> None:
         """One more worker."""
         environment = {**os.environ, "STORM_ROOT": str(self.root), "PYTHONPATH": str(APPS)}
-        command = [sys.executable, "-c", f"import storm; storm.work({self.settings})"]
+        command = [sys.executable, "-m", "aspool.cli", "worker", "storm:spooler", *self.options]
         log = (self.root / "stderr").open("ab")
         self.workers.append(subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=log))
         log.close()
@@ -35,6 +36,7 @@ class Storm:
         victim = self.workers.pop(chance.randrange(len(self.workers)))
         victim.kill()
         victim.wait()
+        self.killed.add(victim.pid)
         self.start()
 
     def replace_dead(self) -> int:
@@ -47,7 +49,8 @@ class Storm:
 
     def stop(self) -> None:
         """All of them, in order."""
-        (self.root / "stop").touch()
+        for worker in self.workers:
+            worker.terminate()
         for worker in self.workers:
             try:
                 worker.wait(40)
@@ -60,16 +63,24 @@ class Storm:
         path = self.root / "log"
         return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
+    def workers_of_runs(self) -> dict[str, list[int]]:
+        """For each id the pids of the workers that ran it, in order."""
+        runs: dict[str, list[int]] = {}
+        for word, id, pid in self.log():
+            if word == "start":
+                runs.setdefault(id, []).append(int(pid))
+        return runs
+
     def counted(self, word: str) -> Counter[str]:
         """How often each id has a line that begins with the word."""
         return Counter(line[1] for line in self.log() if line[0] == word)
 
 
 @contextmanager
-def storm(root: Path, workers: int, settings: str = "") -> Iterator[Storm]:
+def storm(root: Path, workers: int, *options: str) -> Iterator[Storm]:
     """So many workers, stopped at the end."""
     (root / "locks").mkdir()
-    running = Storm(root, settings)
+    running = Storm(root, options)
     for _ in range(workers):
         running.start()
     try:
