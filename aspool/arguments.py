@@ -171,7 +171,7 @@ class Arguments:
             extra="forbid", ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants"
         )
         try:
-            return TypeAdapter(NewType("Written", shape), config=config)  # type: ignore[valid-newtype]  # as above
+            return TypeAdapter(typing.cast("Any", NewType("Written", shape)), config=config)
         except (PydanticSchemaGenerationError, PydanticUserError, NameError) as error:
             raise TaskRefused(f"{self.task}: its parameters cannot be written down: {error}") from None
 

@@ -86,6 +86,11 @@ class Spool(Protocol):
         """The moment when the earliest known message becomes due; None when none is known."""
         ...
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether all that was there when `serving` began is known, so that an empty claim means something."""
+        ...
+
     async def aclose(self) -> None:
         """Let go of everything. A closed spool opens again when it is used."""
         ...

@@ -12,11 +12,12 @@ from .message import OURS, Message
 from .moments import Moment, timestamp
 from .task import Call
 
+Variables = Mapping[str, Any] | Mapping[bytes, Any] | Mapping[str | bytes, Any]
 BODY = b"body"
 
 
 def raw_call(
-    variables: Mapping[Any, Any],
+    variables: Variables,
     body: Body | Source | None,
     *,
     at: Moment | None,

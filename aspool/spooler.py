@@ -12,7 +12,7 @@ from .job import Job
 from .message import Message
 from .moments import Moment
 from .protocol import PutsBlocking, Spool, Stored
-from .raw import raw_call
+from .raw import Variables, raw_call
 from .retry import Backoff
 from .task import HANDLER, Call, Executor, Task, TaskOptions, default_name, module_of, ticket_of
 from .ticket import Ticket
@@ -164,7 +164,7 @@ class Spooler:
 
     async def spool(
         self,
-        variables: Mapping[str | bytes, Any] | Mapping[str, Any],
+        variables: Variables,
         *,
         body: Body | Source | None = None,
         at: Moment | None = None,
@@ -182,7 +182,7 @@ class Spooler:
 
     def spool_sync(
         self,
-        variables: Mapping[str | bytes, Any] | Mapping[str, Any],
+        variables: Variables,
         *,
         body: Body | Source | None = None,
         at: Moment | None = None,

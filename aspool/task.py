@@ -19,7 +19,7 @@ from .job import Job
 from .message import Message
 from .moments import Moment, timestamp
 from .protocol import Stored
-from .retry import Backoff, RetryPolicy
+from .retry import LONGEST_DELAY, Backoff, RetryPolicy
 from .ticket import Ticket
 
 P = ParamSpec("P")
@@ -215,13 +215,13 @@ class Task(Generic[P, R, T]):
         retries, backoff = overrides.get("retries"), overrides.get("backoff")
         return RetryPolicy(
             retries if isinstance(retries, int) else self.options.retries,
-            float(backoff) if isinstance(backoff, int | float) else self.options.backoff,
+            backoff if isinstance(backoff, int | float) else self.options.backoff,
         )
 
     def harakiri(self, overrides: Mapping[str, Any]) -> float | None:
         """After how many seconds one message's job is stopped."""
         seconds = overrides.get("harakiri", self.options.harakiri)
-        return float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None
+        return float(min(seconds, LONGEST_DELAY)) if isinstance(seconds, int | float) and seconds > 0 else None
 
 
 class Using(Generic[P, T]):

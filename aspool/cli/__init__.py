@@ -1,1 +1,1 @@
-"""The command line: the only reader of argv and of the environment. Nothing outside this folder imports click or rich."""
+"""The command line, the only reader of argv and of the environment. Nothing else imports click or rich."""

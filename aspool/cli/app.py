@@ -8,13 +8,13 @@ from types import ModuleType
 from typing import Any
 
 from ..spooler import Spooler
-from .failures import USAGE, Failure
+from .failures import Misuse
 
 DEFAULT_ATTRIBUTE = "spooler"
 
 
 def load_spooler(app: str) -> Spooler:
-    """Import an application, the current directory included. Raises Failure with the import's traceback."""
+    """Import an application, the current directory included. Raises Misuse with the import's traceback."""
     name, _, attribute = app.partition(":")
     _check_name(app, name)
     if os.getcwd() not in sys.path:
@@ -26,9 +26,9 @@ def load_spooler(app: str) -> Spooler:
 def _check_name(app: str, name: str) -> None:
     if name.endswith(".py") or "/" in name:
         module = name.removesuffix(".py").strip("./").replace("/", ".")
-        raise Failure(f"{app} is a path, APP is module:attribute: try {module}:{DEFAULT_ATTRIBUTE}", USAGE)
+        raise Misuse(f"{app} is a path, APP is module:attribute: try {module}:{DEFAULT_ATTRIBUTE}")
     if not all(part.isidentifier() for part in name.split(".")):
-        raise Failure(f"{app!r} names no module: APP is module:attribute, as app:{DEFAULT_ATTRIBUTE}", USAGE)
+        raise Misuse(f"{app!r} names no module: APP is module:attribute, as app:{DEFAULT_ATTRIBUTE}")
 
 
 def _import(name: str) -> ModuleType:
@@ -36,7 +36,9 @@ def _import(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            raise Failure(f"there is no module {error.name} in {os.getcwd()} or among the installed ones", USAGE) from None
+            raise Misuse(
+                f"there is no module {error.name} in {os.getcwd()} or among the installed ones"
+            ) from None
         raise _unimportable(name, error) from None
     except KeyboardInterrupt:
         raise
@@ -44,15 +46,23 @@ def _import(name: str) -> ModuleType:
         raise _unimportable(name, error) from None
 
 
-def _unimportable(name: str, error: BaseException) -> Failure:
-    what = f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {type(error).__name__}"
-    return Failure(f"the application {name} {what} when it was imported (the traceback is above)", USAGE, _traceback(error))
+def _unimportable(name: str, error: BaseException) -> Misuse:
+    what = (
+        f"called sys.exit({error.code!r})"
+        if isinstance(error, SystemExit)
+        else f"raised {type(error).__name__}"
+    )
+    return Misuse(
+        f"the application {name} {what} when it was imported (the traceback is above)", _traceback(error)
+    )
 
 
 def _traceback(error: BaseException) -> str:
     """From the application's first line on: how it came to be imported is no news."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [at for at, frame in enumerate(frames) if frame.filename == __file__ or "importlib" in frame.filename]
+    ours = [
+        at for at, frame in enumerate(frames) if frame.filename == __file__ or "importlib" in frame.filename
+    ]
     told = traceback.TracebackException.from_exception(error)
     told.stack = traceback.StackSummary.from_list(frames[_head(ours) :])
     return "".join(told.format())
@@ -72,7 +82,11 @@ def _spooler_in(module: ModuleType, attribute: str) -> Spooler:
         found = getattr(found, part, None)
     if isinstance(found, Spooler):
         return found
-    what = f"has no attribute {attribute!r}" if found is None else f"has {attribute}, but that is no Spooler: {type(found).__name__}"
+    what = (
+        f"has no attribute {attribute!r}"
+        if found is None
+        else f"has {attribute}, but that is no Spooler: {type(found).__name__}"
+    )
     others = [name for name, value in vars(module).items() if isinstance(value, Spooler)]
     hint = "; it has " + ", ".join(f"{module.__name__}:{name}" for name in others) if others else ""
-    raise Failure(f"the module {module.__name__} {what}{hint}", USAGE)
+    raise Misuse(f"the module {module.__name__} {what}{hint}")

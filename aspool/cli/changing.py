@@ -12,15 +12,15 @@ from ..protocol import Browsable, Listed
 from ..spools.directory.browse import ALL_STATES
 from . import output
 from .escape import safe
-from .failures import FAILED, USAGE, Failure
-from .finding import find_all
+from .failures import Failure, Misuse
+from .finding import complete_id, find_all
 from .looking import state_option
-from .parameters import SECONDS
+from .parameters import seconds
 from .places import app_argument, browsable, spool_option, spools_of
 
 REQUEUED_STATES = ("dead", "retrying", "scheduled", "unknown", "waiting")
 yes_option = click.option("--yes", is_flag=True, help="do not ask")
-ids_argument = click.argument("ids", nargs=-1, metavar="ID...")
+ids_argument = click.argument("ids", nargs=-1, metavar="ID...", shell_complete=complete_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +34,33 @@ class Done:
 @click.command()
 @ids_argument
 @spool_option
-@click.option("--all", "everything", is_flag=True, help="all messages of the state (dead ones, unless --state says more)")
-@click.option("--state", "states", multiple=True, type=click.Choice(REQUEUED_STATES), help="only messages in this state")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="all messages of the state (dead ones, unless --state says more)",
+)
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(REQUEUED_STATES), help="only messages in this state"
+)
 @yes_option
-def retry(ids: Sequence[str], address: str | None, everything: bool, states: Sequence[str], yes: bool) -> None:
+def retry(
+    ids: Sequence[str], address: str | None, everything: bool, states: Sequence[str], yes: bool
+) -> None:
     """Let messages run now, their counts of attempts and crashes back at 0.
 
     An ID may be the beginning or the end of one. Messages need not be dead: one that waits for its moment or for its
     next attempt runs at once, too.
     """
     if bool(ids) == everything:
-        raise Failure("name the messages to retry, or give --all, and not both", USAGE)
+        raise Misuse("name the messages to retry, or give --all, and not both")
     (spool,) = spools_of(None, address)
     place = browsable(spool)
     wanted = frozenset(states or (["dead"] if everything else []))
     items = place.browse(wanted) if everything else find_all(place, ids, wanted)
     if everything and items:
         _ask(f"Let {output.count(len(items), 'message')} of {spool.address} run again?", yes)
-    _tell([_requeued(place, item) for item in items], "will run now")
+    _tell([_requeued(place, item) for item in items], "is due now")
 
 
 def _requeued(place: Browsable, item: Listed) -> Done:
@@ -75,7 +84,7 @@ def rm(ids: Sequence[str], address: str | None, states: Sequence[str], yes: bool
     An ID may be the beginning or the end of one.
     """
     if not ids:
-        raise Failure("name the messages to remove; `aspool purge` removes all of a state", USAGE)
+        raise Misuse("name the messages to remove; `aspool purge` removes all of a state")
     (spool,) = spools_of(None, address)
     place = browsable(spool)
     items = find_all(place, ids, frozenset(states))
@@ -94,10 +103,12 @@ def _deleted(place: Browsable, item: Listed) -> Done:
 @click.option("--state", "states", multiple=True, default=["dead"], show_default=True,
               type=click.Choice([state for state in ALL_STATES if state != "running"]),
               help="which messages; may be given several times")  # fmt: skip
-@click.option("--older-than", type=SECONDS, metavar="S",
+@click.option("--older-than", type=seconds, metavar="S",
               help="only what was buried, put aside or due that long ago (seconds, or as 12h, 7d)")  # fmt: skip
 @yes_option
-def purge(app: str | None, address: str | None, states: Sequence[str], older_than: float | None, yes: bool) -> None:
+def purge(
+    app: str | None, address: str | None, states: Sequence[str], older_than: float | None, yes: bool
+) -> None:
     """Remove all messages of a state for good; the dead ones if no --state says otherwise."""
     for spool in spools_of(app, address):
         place = browsable(spool)
@@ -109,7 +120,10 @@ def purge(app: str | None, address: str | None, states: Sequence[str], older_tha
             _ask(f"Remove {what} from {spool.address} for good?", yes)
         done = [_deleted(place, item) for item in items]
         _tell_failures(done)
-        click.echo(f"removed {output.count(sum(not one.why for one in done), 'message')} from {safe(spool.address)}", err=True)
+        click.echo(
+            f"removed {output.count(sum(not one.why for one in done), 'message')} from {safe(spool.address)}",
+            err=True,
+        )
 
 
 def _age(place: Browsable, item: Listed) -> float:
@@ -126,11 +140,13 @@ def _age(place: Browsable, item: Listed) -> float:
 
 
 def _ask(question: str, yes: bool) -> None:
-    """Raises Failure when nobody can answer, Abort when the answer is no."""
+    """Raises Misuse when nobody can answer, Abort when the answer is no."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise Failure("this changes many messages or removes some for good, and nobody can be asked: give --yes", USAGE)
+        raise Misuse(
+            "this changes many messages or removes some for good, and nobody can be asked: give --yes"
+        )
     click.confirm(question, abort=True, err=True)
 
 
@@ -145,4 +161,6 @@ def _tell_failures(done: Sequence[Done]) -> None:
     """Raises Failure when something could not be changed."""
     failed = [f"  {one.item.id}  {one.why}" for one in done if one.why]
     if failed:
-        raise Failure(f"{len(failed)} of {output.count(len(done), 'message')} could not be changed", FAILED, "\n".join(failed))
+        raise Failure(
+            f"{len(failed)} of {output.count(len(done), 'message')} could not be changed", "\n".join(failed)
+        )

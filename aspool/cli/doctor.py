@@ -1,6 +1,5 @@
 """`aspool doctor`: which checks run in which order, and the report. What each looks at is in `checks`."""
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 
@@ -12,19 +11,28 @@ from ..spools.directory import DirectorySpool
 from . import output
 from .checks import contents, directory, disk, system, workers
 from .checks.finding import Finding, fail
+from .escape import safe
 from .failures import FAILED, UNUSABLE
 from .looking import json_option
 from .places import app_argument, spool_option, spools_of
 
 Check = Callable[[str], Finding | list[Finding]]
-READING: Sequence[Check] = (
-    directory.ownership, directory.mode, directory.private_area, directory.location, disk.file_system, disk.room,
-)  # fmt: skip
-PROBING: Sequence[Check] = (system.unnamed_files, system.attributes, system.file_locks, disk.clock)
-LOOKING: Sequence[Check] = (
-    lambda _: system.instant_wakeup(), system.capacity, workers.same_user, workers.living, contents.never_run,
-    contents.leftovers, contents.put_aside, contents.directory_size,
-)  # fmt: skip
+OUTSIDE: Sequence[Check] = (directory.mode, directory.location, disk.file_system, disk.room)
+INSIDE: Sequence[Check] = (
+    directory.private_area,
+    system.unnamed_files,
+    system.attributes,
+    system.file_locks,
+    disk.clock,
+    lambda _: system.instant_wakeup(),
+    lambda _: system.capacity(),
+    workers.same_user,
+    workers.living,
+    contents.never_run,
+    contents.leftovers,
+    contents.put_aside,
+    contents.directory_size,
+)
 STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -40,7 +48,12 @@ def doctor(app: str | None, address: str | None, as_json: bool) -> None:
     """
     found = {spool.address: _examine(_path(spool)) for spool in spools_of(app, address)}
     if as_json:
-        output.print_json([{"spool": spool, "findings": [asdict(one) for one in findings]} for spool, findings in found.items()])
+        output.print_json(
+            [
+                {"spool": spool, "findings": [asdict(one) for one in findings]}
+                for spool, findings in found.items()
+            ]
+        )
     else:
         for spool, findings in found.items():
             _report(spool, findings)
@@ -57,12 +70,12 @@ def _path(spool: Spool) -> str:
 
 
 def _examine(path: str) -> list[Finding]:
-    """All checks that make sense: none without a directory, no probes where nothing can be written."""
+    """All checks that make sense: none without a directory, none inside one that this user may not use."""
     there = directory.existence(path)
     if there.level == "fail":
         return [there]
-    writable = os.access(path, os.W_OK | os.X_OK)
-    return [there, *_run(path, [*READING, *(PROBING if writable else ()), *LOOKING])]
+    usable = directory.ownership(path)
+    return [there, usable, *_run(path, [*OUTSIDE, *(() if usable.level == "fail" else INSIDE)])]
 
 
 def _run(path: str, checks: Iterable[Check]) -> Iterable[Finding]:
@@ -70,7 +83,9 @@ def _run(path: str, checks: Iterable[Check]) -> Iterable[Finding]:
         try:
             found = check(path)
         except OSError as error:
-            found = fail("check", f"it could not be made: {error}", "see whether the directory can be read and written")
+            found = fail(
+                "check", f"it could not be made: {error}", "see whether the directory can be read and written"
+            )
         yield from found if isinstance(found, list) else [found]
 
 
@@ -79,9 +94,9 @@ def _report(spool: str, findings: Sequence[Finding]) -> None:
         for one in findings:
             output.print_plain((one.level, one.check, one.text, one.advice))
         return
-    click.echo(click.style(output.safe(spool), bold=True))
+    click.echo(click.style(safe(spool), bold=True))
     for one in findings:
         level = click.style(f"{one.level:<5}", fg=STYLES[one.level])
-        click.echo(f"  {level}{one.check:<12} {output.safe(one.text)}")
+        click.echo(f"  {level}{one.check:<12} {safe(one.text)}")
         if one.advice:
-            click.echo(f"       {'':<12} → {output.safe(one.advice)}")
+            click.echo(f"       {'':<12} → {safe(one.advice)}")

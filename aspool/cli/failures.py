@@ -9,22 +9,35 @@ import click
 from ..errors import AspoolError, CallError, SpoolUnusable
 from .escape import safe
 
-FAILED, USAGE, UNUSABLE = 1, 2, 3
+FAILED, UNUSABLE = 1, 3
 
 
 class Failure(click.ClickException):
-    """A sentence, perhaps with lines below it that say more, and an exit code."""
+    """It failed: a sentence, perhaps with lines above it that say more."""
 
-    def __init__(self, sentence: str, exit_code: int = FAILED, details: str = "") -> None:
+    exit_code = FAILED
+
+    def __init__(self, sentence: str, details: str = "") -> None:
         super().__init__(safe(sentence))
-        self.exit_code = exit_code
         self.details = details
 
-    def show(self, file: object = None) -> None:
+    def show(self, file: object = None) -> None:  # noqa: ARG002 - as click calls it
         """What explains the sentence comes first: the sentence is what a person reads last, and so at all."""
         if self.details:
             click.echo("\n".join(safe(line) for line in self.details.rstrip().splitlines()), err=True)
         click.echo(f"aspool: {self.message}", err=True)
+
+
+class Misuse(Failure):
+    """What was asked makes no sense."""
+
+    exit_code = 2
+
+
+class NoSpool(Failure):
+    """The spool cannot be used."""
+
+    exit_code = UNUSABLE
 
 
 @contextmanager
@@ -33,9 +46,9 @@ def telling() -> Iterator[None]:
     try:
         yield
     except SpoolUnusable as error:
-        raise Failure(str(error), UNUSABLE) from error
+        raise NoSpool(str(error)) from error
     except CallError as error:
-        raise Failure(str(error), USAGE) from error
+        raise Misuse(str(error)) from error
     except AspoolError as error:
         raise Failure(str(error)) from error
     except OSError as error:

@@ -2,24 +2,29 @@
 
 from collections.abc import Sequence
 
+import click
+from click.shell_completion import CompletionItem
+
 from ..protocol import Browsable, Listed
-from .failures import FAILED, USAGE, Failure
+from .failures import Failure, Misuse
+from .places import browsable, spools_of
 
 FILE = "uwsgi_spoolfile_on_"
+OFFERED = 200  # messages that are looked at for a completion
 
 
 def find_one(spool: Browsable, text: str, states: frozenset[str]) -> Listed:
     """The one message whose id is `text`, or begins or ends with it; a file's name or path does too.
 
-    Raises Failure when there is none, or when there are several (it lists them).
+    Raises Failure when there is none, Misuse (which lists them) when there are several.
     """
     found = [item for item in _matching(spool, text) if not states or item.state in states]
     if len(found) == 1:
         return found[0]
     if found:
-        raise Failure(_ambiguous(text, found), USAGE, "\n".join(_candidate(item) for item in found[:20]))
+        raise Misuse(_ambiguous(text, found), "\n".join(_candidate(item) for item in found[:20]))
     which = f" and the state {' or '.join(sorted(states))}" if states else ""
-    raise Failure(f"no message here has the id {text}{which}; `aspool ls` lists what there is", FAILED)
+    raise Failure(f"no message here has the id {text}{which}; `aspool ls` lists what there is")
 
 
 def find_all(spool: Browsable, texts: Sequence[str], states: frozenset[str]) -> list[Listed]:
@@ -38,8 +43,24 @@ def _matching(spool: Browsable, text: str) -> Sequence[Listed]:
 def _ambiguous(text: str, found: Sequence[Listed]) -> str:
     if len({item.id for item in found}) == 1:
         return f"{len(found)} messages have the id {text} (they are above): choose one with --state"
-    return f"{len(found)} messages have an id that begins or ends with {text} (they are above): write more of it"
+    return (
+        f"{len(found)} messages have an id that begins or ends with {text} (they are above): write more of it"
+    )
 
 
 def _candidate(item: Listed) -> str:
     return f"  {item.id}  {item.state}  {item.task or '(raw)'}"
+
+
+def complete_id(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """What a shell offers for an id. Never fails: whatever is wrong is told when the verb runs."""
+    try:
+        (spool,) = spools_of(None, ctx.params.get("address"))
+        listed = browsable(spool).browse(limit=OFFERED)
+    except Exception:
+        return []
+    return [
+        CompletionItem(item.id, help=f"{item.state} {item.task or ''}".rstrip())
+        for item in listed
+        if item.id.startswith(incomplete)
+    ]

@@ -11,7 +11,7 @@ from ..protocol import Details, KeepsScoreboards, Listed, Spool
 from ..spools.directory.browse import ALL_STATES
 from ..worker.scoreboard import Board, Entry, boards
 from . import output
-from .finding import find_one
+from .finding import complete_id, find_one
 from .output import Column
 from .places import app_argument, browsable, spool_option, spools_of
 
@@ -37,7 +37,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="print JSON")
 @app_argument
 @spool_option
 @state_option
-@click.option("--limit", type=click.IntRange(min=0), metavar="N", help=f"at most N messages  [default: {SCREENFUL} on a terminal]")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help=f"at most N messages  [default: {SCREENFUL} on a terminal]",
+)
 @json_option
 def ls(app: str | None, address: str | None, states: Sequence[str], limit: int | None, as_json: bool) -> None:
     """List the messages of a spool, in the order of work.
@@ -67,7 +72,17 @@ def _print_list(spool: Spool, found: Sequence[Listed], is_cut: bool) -> None:
         click.echo(f"no such messages in {spool.address}")
         return
     rows = [
-        (item.id, item.state, item.task or "(raw)", item.due, item.priority, item.attempt, item.crashes, item.size, item.reason)
+        (
+            item.id,
+            item.state,
+            item.task or "(raw)",
+            item.due,
+            item.priority,
+            item.attempt,
+            item.crashes,
+            item.size,
+            item.reason,
+        )
         for item in found
     ]
     output.print_table(spool.address, COLUMNS, rows)
@@ -76,7 +91,7 @@ def _print_list(spool: Spool, found: Sequence[Listed], is_cut: bool) -> None:
 
 
 @click.command()
-@click.argument("id")
+@click.argument("id", shell_complete=complete_id)
 @spool_option
 @state_option
 @json_option
@@ -110,7 +125,9 @@ def _details_record(spool: Spool, details: Details, running: tuple[Board, Entry]
         "variables": dict(details.variables),
         "body_size": details.body_size,
         "history": dict(details.history),
-        "running": {"pid": running[0].pid, "host": running[0].host, **asdict(running[1])} if running else None,
+        "running": {"pid": running[0].pid, "host": running[0].host, **asdict(running[1])}
+        if running
+        else None,
     }
 
 
@@ -139,7 +156,11 @@ def _lines(spool: Spool, details: Details, running: tuple[Board, Entry] | None) 
     ]  # fmt: skip
     if running:
         board, entry = running
-        lines += [("worker", f"{board.pid} on {board.host}"), ("since", output.at(entry.since)), ("progress", progress(entry))]
+        lines += [
+            ("worker", f"{board.pid} on {board.host}"),
+            ("since", output.at(entry.since)),
+            ("progress", progress(entry)),
+        ]
     arguments = _arguments(details)
     if arguments is not None:
         indent = 2 if output.on_terminal() else None

@@ -16,8 +16,8 @@ DEFAULT_ADDRESS = "./spool"
 VARIABLE = "ASPOOL_SPOOL"
 Command = Callable[..., Any]
 
-spool_option = click.option("-d", "--spool", "address", metavar="ADDRESS",
-                            help=f"the spool: a directory or a URL  [default: ${VARIABLE}, or {DEFAULT_ADDRESS}]")  # fmt: skip
+_HELP = f"the spool: a directory or a URL  [default: ${VARIABLE}, or {DEFAULT_ADDRESS}]"
+spool_option = click.option("-d", "--spool", "address", metavar="ADDRESS", help=_HELP)
 app_argument = click.argument("app", required=False)
 
 
@@ -51,10 +51,14 @@ def browsable(spool: Spool) -> Browsable:
 
 def _check_directory(path: str) -> None:
     if not os.path.lexists(path):
-        raise SpoolUnusable(f"there is no spool at {path}: name another one with -d, or spool something first")
+        raise SpoolUnusable(
+            f"there is no spool at {path}: name another one with -d, or spool something first"
+        )
     try:
         names = os.listdir(path)
     except OSError:
         return  # opening it says what is wrong
-    if names and not any(name == ".aspool" or name.startswith("uwsgi_spoolfile_on_") or name.isdecimal() for name in names):
+    if names and not any(
+        name == ".aspool" or name.startswith("uwsgi_spoolfile_on_") or name.isdecimal() for name in names
+    ):
         raise SpoolUnusable(f"{path} is a directory, but no spool: there is nothing of aspool or uWSGI in it")

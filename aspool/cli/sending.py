@@ -15,8 +15,8 @@ from ..spooler import Spooler
 from ..ticket import Ticket
 from .app import load_spooler
 from .escape import safe
-from .failures import USAGE, Failure
-from .parameters import MOMENT, SECONDS
+from .failures import Misuse
+from .parameters import moment, seconds
 from .places import address_or_default, spool_option
 
 Command = Callable[..., Any]
@@ -25,11 +25,21 @@ Command = Callable[..., Any]
 def call_options(command: Command) -> Command:
     """The options that every message can have."""
     options = (
-        click.option("--at", type=MOMENT, metavar="T", help="run it then: ISO 8601 with a zone, or a UNIX timestamp"),
-        click.option("--in", "delay", type=SECONDS, metavar="S", help="run it in so many seconds (or 90m, 12h, 7d)"),
-        click.option("--priority", type=int, metavar="N", help="the smaller the sooner; none comes after all numbers"),
-        click.option("--id", metavar="ID", help="while a message with this id waits or runs, no second one is written"),
-        click.option("--expires", type=MOMENT, metavar="T", help="bury it instead of running it after that moment"),
+        click.option(
+            "--at", type=moment, metavar="T", help="run it then: ISO 8601 with a zone, or a UNIX timestamp"
+        ),
+        click.option(
+            "--in", "delay", type=seconds, metavar="S", help="run it in so many seconds (or 90m, 12h, 7d)"
+        ),
+        click.option(
+            "--priority", type=int, metavar="N", help="the smaller the sooner; none comes after all numbers"
+        ),
+        click.option(
+            "--id", metavar="ID", help="while a message with this id waits or runs, no second one is written"
+        ),
+        click.option(
+            "--expires", type=moment, metavar="T", help="bury it instead of running it after that moment"
+        ),
         click.option("--body", metavar="FILE", help="the file that travels with it; - is the standard input"),
     )
     for option in reversed(options):
@@ -41,7 +51,9 @@ def call_options(command: Command) -> Command:
 @click.argument("app")
 @click.argument("task")
 @click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--json", "whole", metavar="OBJECT", help="all arguments as one JSON object, instead of KEY=VALUE")
+@click.option(
+    "--json", "whole", metavar="OBJECT", help="all arguments as one JSON object, instead of KEY=VALUE"
+)
 @call_options
 @click.option("--spool", metavar="NAME", help="another spool of APP, or an address")
 def send(app: str, task: str, words: Sequence[str], whole: str | None, **options: Any) -> None:
@@ -59,7 +71,7 @@ def send(app: str, task: str, words: Sequence[str], whole: str | None, **options
     found = spooler.tasks[_task_name(spooler, app, task)]
     body = _body(options.pop("body"))
     args, kwargs = with_body(found, arguments_of(found, words, whole), body)
-    using = found.using(at=_moment(options.pop("at"), options.pop("delay")), **options)
+    using = found.using(at=_at(options.pop("at"), options.pop("delay")), **options)
     _print_ticket(using.spool_sync(*args, **kwargs))
 
 
@@ -70,9 +82,9 @@ def _task_name(spooler: Spooler, app: str, text: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise Failure(f"several tasks of {app} end with {text}: {', '.join(found)}; write more of the name", USAGE)
+        raise Misuse(f"several tasks of {app} end with {text}: {', '.join(found)}; write more of the name")
     known = f"it has {', '.join(sorted(spooler.tasks))}" if spooler.tasks else "it has no tasks at all"
-    raise Failure(f"{app} has no task {text}; {known}", USAGE)
+    raise Misuse(f"{app} has no task {text}; {known}")
 
 
 @click.command()
@@ -88,16 +100,15 @@ def spool(words: Sequence[str], address: str | None, **options: Any) -> None:
 
     pairs = pairs_of(words)
     if not pairs:
-        raise Failure("a raw message needs at least one KEY=VALUE", USAGE)
+        raise Misuse("a raw message needs at least one KEY=VALUE")
     spooler = Spooler(spool_at(address_or_default(address)))
-    moment = _moment(options.pop("at"), options.pop("delay"))
-    body = _body(options.pop("body"))
-    _print_ticket(spooler.spool_sync(pairs, at=moment, body=body, **options))
+    at, body = _at(options.pop("at"), options.pop("delay")), _body(options.pop("body"))
+    _print_ticket(spooler.spool_sync(pairs, at=at, body=body, **options))
 
 
-def _moment(at: datetime | float | None, delay: float | None) -> Moment | None:
+def _at(at: datetime | float | None, delay: float | None) -> Moment | None:
     if at is not None and delay is not None:
-        raise Failure("give --at or --in, not both", USAGE)
+        raise Misuse("give --at or --in, not both")
     return at if delay is None else timedelta(seconds=delay)
 
 
@@ -108,7 +119,7 @@ def _body(name: str | None) -> Body | None:
     if name == "-":
         return Body(cast("Any", sys.stdin.buffer))
     if not Path(name).is_file():
-        raise Failure(f"--body {name}: there is no such file", USAGE)
+        raise Misuse(f"--body {name}: there is no such file")
     return Body(Path(name))
 
 

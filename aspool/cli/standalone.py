@@ -70,8 +70,11 @@ def _leave_without(patience: float) -> None:
     while time.monotonic() < deadline and _stuck():
         time.sleep(0.05)
     if stuck := _stuck():
-        logger.error("leaving, though %s: %s", "a thread does not stop" if len(stuck) == 1 else "threads do not stop",
-                     ", ".join(thread.name for thread in stuck))
+        logger.error(
+            "leaving, though %s: %s",
+            "a thread does not stop" if len(stuck) == 1 else "threads do not stop",
+            ", ".join(thread.name for thread in stuck),
+        )
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -79,4 +82,8 @@ def _leave_without(patience: float) -> None:
 
 
 def _stuck() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
+    return [
+        thread
+        for thread in threading.enumerate()
+        if not thread.daemon and thread is not threading.main_thread()
+    ]

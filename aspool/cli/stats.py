@@ -9,6 +9,7 @@ import click
 from ..protocol import KeepsScoreboards, Spool
 from ..worker.scoreboard import Board, boards
 from . import output
+from .escape import safe
 from .looking import STYLES, json_option, progress
 from .output import Column
 from .places import app_argument, browsable, spool_option, spools_of
@@ -48,7 +49,11 @@ def _living(spool: Spool) -> list[Board]:
 
 
 def _record(spool: Spool, counts: Mapping[str, int], living: list[Board]) -> dict[str, Any]:
-    return {"spool": spool.address, "counts": dict(counts), "workers": [_board_record(board) for board in living]}
+    return {
+        "spool": spool.address,
+        "counts": dict(counts),
+        "workers": [_board_record(board) for board in living],
+    }
 
 
 def _board_record(board: Board) -> dict[str, Any]:
@@ -59,7 +64,9 @@ def _board_record(board: Board) -> dict[str, Any]:
 
 
 def _worker_rows(living: list[Board]) -> list[tuple[Any, ...]]:
-    return [(board.pid, board.host, output.at(board.since), len(board.entries), board.slots) for board in living]
+    return [
+        (board.pid, board.host, output.at(board.since), len(board.entries), board.slots) for board in living
+    ]
 
 
 def _job_rows(living: list[Board]) -> list[tuple[Any, ...]]:
@@ -84,7 +91,7 @@ def _print_tables(spool: Spool, counts: Mapping[str, int], living: list[Board]) 
     if filled:
         output.print_table(spool.address, COUNTS, filled)
     else:
-        click.echo(f"{output.safe(spool.address)} is empty\n")
+        click.echo(f"{safe(spool.address)} is empty\n")
     if not living:
         click.echo("no worker lives here")
         return

@@ -59,7 +59,7 @@ def _value(task: AnyTask, key: str, text: str) -> Any:
     """The text itself where the parameter takes a text, as str and UUID do; else what it says as JSON."""
     if key == task.arguments.body_name:
         raise ArgumentsRefused(f"{task.name}: {key} is its Body: give --body FILE")
-    hint = _hints(task).get(key, Any)
+    hint = _hint(task, key)
     if hint is not Any and _takes(hint, text):
         return text
     try:
@@ -68,25 +68,12 @@ def _value(task: AnyTask, key: str, text: str) -> Any:
         return text
 
 
-def _hints(task: AnyTask) -> Mapping[str, Any]:
-    function = inspect.unwrap(task.function)
-    hints = typing.get_type_hints(function, include_extras=True)
-    for parameter in task.arguments.signature.parameters.values():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:  # it gives its hint to every further key
-            rest = hints.get(parameter.name, Any)
-            return _WithRest(hints, rest)
-    return hints
-
-
-class _WithRest(dict[str, Any]):
-    """Hints by name, and one for all other names."""
-
-    def __init__(self, hints: Mapping[str, Any], rest: Any) -> None:
-        super().__init__(hints)
-        self._rest = rest
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return super().get(key, self._rest)
+def _hint(task: AnyTask, key: str) -> Any:
+    """The hint of a parameter; that of **kwargs for every further key."""
+    hints = typing.get_type_hints(inspect.unwrap(task.function), include_extras=True)
+    parameters = task.arguments.signature.parameters
+    rest = [one.name for one in parameters.values() if one.kind is inspect.Parameter.VAR_KEYWORD]
+    return hints.get(key if key in parameters or not rest else rest[0], Any)
 
 
 def _takes(hint: Any, text: str) -> bool:
@@ -101,11 +88,11 @@ def _takes(hint: Any, text: str) -> bool:
 
 def _by_position(task: AnyTask, values: dict[str, Any]) -> Arguments:
     """Positional-only parameters cannot be passed by name."""
-    args = []
-    for parameter in task.arguments.signature.parameters.values():
-        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY and parameter.name in values:
-            args.append(values.pop(parameter.name))
-    return tuple(args), values
+    parameters = task.arguments.signature.parameters.values()
+    first = [
+        one.name for one in parameters if one.kind is inspect.Parameter.POSITIONAL_ONLY and one.name in values
+    ]
+    return tuple(values.pop(name) for name in first), values
 
 
 def with_body(task: AnyTask, arguments: Arguments, body: Body | None) -> Arguments:

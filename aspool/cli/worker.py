@@ -2,18 +2,17 @@
 
 import logging
 import sys
-import types
 import typing
 from collections.abc import Callable
 from dataclasses import Field, fields
+from importlib.metadata import version
 from typing import Any
 
 import click
 
-from .. import __version__
 from ..settings import WorkerSettings
 from .app import load_spooler
-from .parameters import SECONDS
+from .parameters import seconds
 
 LEVELS = ("debug", "info", "warning", "error")
 Command = Callable[..., Any]
@@ -36,14 +35,14 @@ def _option(field: "Field[Any]", hint: Any) -> Callable[[Command], Command]:
     env: dict[str, Any] = {"envvar": f"ASPOOL_{field.name.upper()}", "help": text, "default": default}
     if kind is bool:
         return click.option(name, is_flag=True, **env)
-    return click.option(name, type=SECONDS if kind is float else kind, metavar="S" if kind is float else "N", **env)
+    if kind is float:
+        return click.option(name, type=seconds, metavar="S", **env)
+    return click.option(name, type=click.IntRange(min=0), metavar="N", **env)
 
 
-def _plain_type(hint: Any) -> type:
+def _plain_type(hint: Any) -> Any:
     """`float | None` -> float."""
-    if isinstance(hint, types.UnionType):
-        return next(part for part in typing.get_args(hint) if part is not type(None))
-    return typing.cast(type, hint)
+    return next((part for part in typing.get_args(hint) if part is not type(None)), hint)
 
 
 @click.command()
@@ -65,12 +64,14 @@ def worker(app: str, log_level: str, **options: Any) -> None:
     spooler = load_spooler(app)
     _set_up_logging(log_level)
     for spool in spooler.spools.values():
-        click.echo(f"aspool {__version__}: {app} works on {spool.address}")
+        click.echo(f"aspool {version('aspool')}: {app} works on {spool.address}")
     sys.stdout.flush()
     run_worker(spooler, settings)
 
 
 def _set_up_logging(level: str) -> None:
     """To stderr, one line per event; an application that set up logging itself keeps what it set up."""
-    logging.basicConfig(stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    logging.basicConfig(
+        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
     logging.getLogger("aspool").setLevel(level.upper())

@@ -133,5 +133,10 @@ class MemorySpool:
             return self._ready[0][1]
         return self._later[0][0] if self._later else None
 
+    @property
+    def has_looked(self) -> bool:
+        """It knows all it has."""
+        return True
+
     async def aclose(self) -> None:
         """Nothing is open."""

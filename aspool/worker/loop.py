@@ -165,7 +165,7 @@ class Worker:
             for claim in claims:
                 self.runs += 1
                 jobs.start_soon(self._run, feed, execution, claim)
-            feed.is_idle = not claims
+            feed.is_idle = not claims and feed.spool.has_looked
             if not claims:
                 await self._wait_for_work(feed)
 
@@ -186,20 +186,23 @@ class Worker:
     async def _wait_for_work(self, feed: _Feed) -> None:
         due = feed.spool.next_due()
         wait = LONGEST_WAIT if due is None else min(LONGEST_WAIT, max(0.0, due - time.time()))
-        if self.settings.burst and wait > 0 and await self._burst_is_over(feed):
-            return
-        await feed.spool.wait(wait)
-
-    async def _burst_is_over(self, feed: _Feed) -> bool:
-        """Whether nothing is due anywhere and nothing runs that could spool more."""
-        if not getattr(feed.spool, "has_looked", True):
-            return False
-        if self.busy:
-            await self._wait_for_place()
-            return True
-        if all(other.is_idle for other in self._feeds):
+        if not self.settings.burst or wait == 0:
+            await feed.spool.wait(wait)
+        elif self.busy or not all(other.is_idle for other in self._feeds):
+            await self._wait_for_work_or_place(feed, wait)
+        else:  # nothing is due anywhere, and nothing runs that could spool more
             self.stop("the burst is over")
-        return True
+
+    async def _wait_for_work_or_place(self, feed: _Feed, wait: float) -> None:
+        async with create_task_group() as group:
+
+            async def wait_for_place() -> None:
+                await self._wait_for_place()
+                group.cancel_scope.cancel()
+
+            group.start_soon(wait_for_place)
+            await feed.spool.wait(wait)
+            group.cancel_scope.cancel()
 
     # --- one job ---------------------------------------------------------------------------------------------
 

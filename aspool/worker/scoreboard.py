@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from weakref import WeakSet
 
 SLOT = 512  # bytes; the first slot tells of the worker itself
 _SEPARATOR = "\x1f"
@@ -60,12 +61,16 @@ class Board:
     entries: tuple[Entry, ...]
 
 
+_open_here: "WeakSet[Scoreboard]" = WeakSet()
+
+
 class Scoreboard:
     """The writing side; locked (flock) while its worker lives."""
 
     def __init__(self, directory: Path, slots: int) -> None:
         self._free = list(range(slots, 0, -1))
         self._fd = -1
+        _open_here.add(self)
         self.path = str(directory / f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}")
         try:
             sweep(directory)
@@ -105,6 +110,21 @@ class Scoreboard:
                 pass
             os.close(self._fd)
             self._fd = -1
+
+
+    def drop(self) -> None:
+        """Close it without a trace: in a forked child, which would keep the lock of its parent's board."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _drop_all() -> None:
+    for board in list(_open_here):
+        board.drop()
+
+
+os.register_at_fork(after_in_child=_drop_all)
 
 
 def _encode(entry: Entry | None) -> bytes:

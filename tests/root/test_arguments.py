@@ -104,7 +104,7 @@ def travelled(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[
         (bytes | None, NOT_UTF8),
         (uuid.UUID, uuid.UUID(int=5)),
         (datetime, MIDNIGHT),
-        (datetime, datetime(2026, 1, 1, 12)),  # noqa: DTZ001 - an argument may be naive; only moments may not
+        (datetime, datetime(2026, 1, 1, 12)),
         (date, date(2026, 1, 1)),
         (timedelta, timedelta(days=1, microseconds=1)),
         (Decimal, Decimal("0.10")),
@@ -120,12 +120,12 @@ def travelled(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[
         (list[list[int]], [[1], []]),
         (dict[int, Path], {1: Path("x")}),
         (int | None, None),
-        (Optional[int], 3),  # noqa: UP007, UP045 - the old form
+        (Optional[int], 3),  # noqa: UP045 - the old form
         (int | str, "5"),
         (int | str, 5),
         (Address, Address("Main St", NOT_UTF8, MIDNIGHT)),
         (list[Address], [Address("Main St", NOT_UTF8)]),
-        (Customer, Customer(name="Ann", address=Address("Main St", NOT_UTF8), tags={"a"})),
+        (Customer, Customer(name="Ann", address=Address("Main St", b"abcd"), tags={"a"})),
         (Picture, Picture(data=NOT_UTF8)),
         (Frame, Frame(3, NOT_UTF8)),
         (Options, {"deep": True, "key": NOT_UTF8}),
@@ -222,7 +222,7 @@ def test_a_decorated_function_keeps_its_hints() -> None:
         Arguments(wrapper, "app.task").dump(("x",), {})
 
 
-def later(customer: "Defined", body: "Optional[Body]" = None) -> None: ...
+def later(customer: "Defined", body: "Body | None" = None) -> None: ...
 class Defined(BaseModel):
     name: str
 
@@ -274,6 +274,8 @@ def test_hints_of_a_module_with_future_annotations() -> None:
         (Any, object(), "value cannot be written as JSON"),
         (type, int, "value cannot be written as JSON"),
         (list[Any], [lambda: None], "value cannot be written as JSON"),
+        # A model writes its bytes as its own config says, and that is utf8 unless it says base64, as Picture does.
+        (Customer, Customer(name="Ann", address=Address("Main St", NOT_UTF8)), "value cannot be written as JSON"),
         (dict[tuple[int, int], str], {(1, 2): "x"}, "cannot be read back: value"),
     ],
 )
@@ -290,7 +292,7 @@ class Loud(BaseModel):
 
 
 def test_what_could_not_be_read_back_is_refused_when_spooled() -> None:
-    with pytest.raises(ArgumentsRefused, match="value.volume"):
+    with pytest.raises(ArgumentsRefused, match=r"value.volume"):
         accepting(Loud).dump((Loud(volume=math.inf),), {})
 
 
@@ -331,7 +333,7 @@ class NoSchema:
     pass
 
 
-@pytest.mark.parametrize("hint", [NoSchema, "NoSuchName", "1 +", list["Missing"], "list[Missing]"])
+@pytest.mark.parametrize("hint", [NoSchema, "NoSuchName", "1 +", "list[Missing]", list[NoSchema]])
 def test_hints_that_nothing_can_be_done_with_are_refused(hint: Any) -> None:
     with pytest.raises(TaskRefused, match=r"^app\.task: "):
         accepting(hint).dump((1,), {})
@@ -461,6 +463,6 @@ def test_dataclass_fields_are_checked_when_they_come_back() -> None:
     arguments = accepting(Address)
     data, _ = arguments.dump((Address("Main St"),), {})
     broken = data.replace(b'"Main St"', b"5")
-    with pytest.raises(ArgumentsUnfit, match="value.street"):
+    with pytest.raises(ArgumentsUnfit, match=r"value.street"):
         arguments.load(broken)
     assert dataclasses.asdict(arguments.load(data)[1]["value"])["street"] == "Main St"

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ keys = st.binary(min_size=1, max_size=60)
 variables = st.dictionaries(keys, st.binary(max_size=300), max_size=20)
 
 
-def named(entries: list[dict[str, Any]]) -> Any:
+def named(entries: list[dict[str, Any]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("entry", entries, ids=[entry["id"] for entry in entries])
 
 
@@ -43,7 +44,7 @@ def is_same(expected: Any, found: bytes) -> bool:
         return found == expected.encode()
     if "b64" in expected:
         return found == base64.b64decode(expected["b64"])
-    return len(found) == expected["len"] and hashlib.sha256(found).hexdigest() == expected["sha256"]
+    return bool(len(found) == expected["len"] and hashlib.sha256(found).hexdigest() == expected["sha256"])
 
 
 def assert_pairs(packet: Packet, expected: list[list[Any]]) -> None:
@@ -183,7 +184,7 @@ def test_the_reader_takes_packets_after_each_other(packets: list[dict[bytes, byt
     stream = b"".join(encode(pairs) for pairs in packets)
     bounds = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     reader, found = PacketReader(), []
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in pairwise(bounds):
         packet = reader.feed(stream[start:stop])
         while packet is not None:
             found.append(packet.variables)

@@ -160,7 +160,7 @@ def broken(attempt: int) -> float:
     ("result", "policy"),
     [
         (Failure("why", "lines"), RetryPolicy(3, broken)),
-        (Failure("why", "lines"), RetryPolicy(3, lambda attempt: "soon")),  # type: ignore[arg-type, return-value]
+        (Failure("why", "lines"), RetryPolicy(3, lambda _: "soon")),  # type: ignore[arg-type, return-value]
         (Failure("why", "lines", delay="10"), FIXED),  # type: ignore[arg-type]  # Retry(delay="10")
         (Failure("why", "lines", count="3"), FIXED),  # type: ignore[arg-type]
     ],

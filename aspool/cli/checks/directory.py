@@ -13,12 +13,18 @@ CLEANED = ("/tmp", "/var/tmp")  # noqa: S108 - where a spool should not lie
 def existence(path: str) -> Finding:
     """Whether there is a directory, under its own name. What fails here makes all other checks pointless."""
     if os.path.islink(path):
-        return fail("directory", f"{path} is a symbolic link", f"name the real directory: {os.path.realpath(path)}")
+        return fail(
+            "directory", f"{path} is a symbolic link", f"name the real directory: {os.path.realpath(path)}"
+        )
     if not os.path.lexists(path):
         above = os.path.dirname(path)
         if not os.path.isdir(above):
             return fail("directory", f"{path} does not exist, nor does {above}", f"mkdir -p {above}")
-        return fail("directory", f"{path} does not exist yet", f"spool something, start a worker, or mkdir -m 700 {path}")
+        return fail(
+            "directory",
+            f"{path} does not exist yet",
+            f"spool something, start a worker, or mkdir -m 700 {path}",
+        )
     if not os.path.isdir(path):
         return fail("directory", f"{path} is no directory", "name a directory")
     return ok("directory", path)
@@ -28,9 +34,17 @@ def ownership(path: str) -> Finding:
     """Whether this user may do everything in it, as the worker must."""
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         owner, me = _user(os.stat(path).st_uid), _user(os.geteuid())
-        return fail("writable", f"{me} may not read and write it; it belongs to {owner}", f"run as {owner}, or chown it")
+        return fail(
+            "writable",
+            f"{me} may not read and write it; it belongs to {owner}",
+            f"run as {owner}, or chown it",
+        )
     if os.stat(path).st_uid != os.geteuid() and os.geteuid() != 0:
-        return warn("owner", f"it belongs to {_user(os.stat(path).st_uid)}", "workers and writers should be the same user")
+        return warn(
+            "owner",
+            f"it belongs to {_user(os.stat(path).st_uid)}",
+            "workers and writers should be the same user",
+        )
     return ok("writable", f"it belongs to {_user(os.stat(path).st_uid)} and can be written")
 
 
@@ -48,7 +62,11 @@ def mode(path: str) -> Finding:
     if bits & stat.S_IWOTH:
         return fail("mode", f"{text}: anybody can queue tasks as the worker's user", f"chmod o-w {path}")
     if bits & stat.S_IWGRP:
-        return warn("mode", f"{text}: its group can queue tasks as the worker's user", f"chmod g-w {path}, unless that is meant")
+        return warn(
+            "mode",
+            f"{text}: its group can queue tasks as the worker's user",
+            f"chmod g-w {path}, unless that is meant",
+        )
     return ok("mode", text)
 
 
@@ -62,7 +80,11 @@ def private_area(path: str) -> Finding:
     if not stat.S_ISDIR(found.st_mode):
         return fail(PRIVATE, f"{private} is no directory", "move it away; aspool makes its own")
     if found.st_dev != os.stat(path).st_dev:
-        return fail(PRIVATE, f"{private} lies on another file system", "unmount it: files cannot be moved there at once")
+        return fail(
+            PRIVATE,
+            f"{private} lies on another file system",
+            "unmount it: files cannot be moved there at once",
+        )
     return _version(private)
 
 
@@ -81,5 +103,9 @@ def location(path: str) -> Finding:
     """Directories that the system empties by age are no place for tasks."""
     real = os.path.realpath(path)
     if any(real.startswith(f"{cleaned}/") for cleaned in CLEANED):
-        return warn("place", f"{real} lies where the system removes old files", "use a directory under /var/lib or /srv")
+        return warn(
+            "place",
+            f"{real} lies where the system removes old files",
+            "use a directory under /var/lib or /srv",
+        )
     return ok("place", "not in a directory for temporary files")

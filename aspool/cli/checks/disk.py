@@ -8,7 +8,19 @@ from .system import probe
 
 REMOTE = {"nfs": "NFS", "nfs4": "NFS", "ceph": "CephFS", "glusterfs": "GlusterFS", "fuse.glusterfs": "GlusterFS",
           "lustre": "Lustre", "gfs2": "GFS2", "ocfs2": "OCFS2"}  # fmt: skip
-LOCKLESS = ("cifs", "smb3", "9p", "fuse.sshfs", "vboxsf", "fuse.s3fs", "fuse.rclone", "fuse.vmhgfs-fuse", "virtiofs", "vfat", "exfat")
+LOCKLESS = (
+    "cifs",
+    "smb3",
+    "9p",
+    "fuse.sshfs",
+    "vboxsf",
+    "fuse.s3fs",
+    "fuse.rclone",
+    "fuse.vmhgfs-fuse",
+    "virtiofs",
+    "vfat",
+    "exfat",
+)
 LOW_SHARE, LOW_BYTES, LOW_INODES = 0.05, 100 << 20, 10_000
 SKEW = 1.0  # seconds
 
@@ -17,14 +29,27 @@ def file_system(path: str) -> Finding:
     """Locks, renames and links must be those of a local disk."""
     kind = kind_of(path)
     if kind in LOCKLESS:
-        return fail("file system", f"{kind}: its locks and links cannot be relied on", "move the spool to a local file system")
+        return fail(
+            "file system",
+            f"{kind}: its locks and links cannot be relied on",
+            "move the spool to a local file system",
+        )
     if kind in REMOTE:
-        return warn("file system", f"{REMOTE[kind]}: new tasks of other machines are seen at --frequency only, and locks depend "
-                    "on the server", "a local disk is safe; several machines are better served by another engine")  # fmt: skip
+        return warn(
+            "file system",
+            f"{REMOTE[kind]}: tasks of other machines are seen at --frequency only, and locks depend on the server",
+            "a local disk is safe; several machines are better served by another engine",
+        )
     if kind in ("tmpfs", "ramfs"):
-        return warn("file system", f"{kind}: the tasks are gone after a reboot", "move the spool to a disk, unless that is meant")
+        return warn(
+            "file system",
+            f"{kind}: the tasks are gone after a reboot",
+            "move the spool to a disk, unless that is meant",
+        )
     if kind == "overlay":
-        return warn("file system", "overlay: the tasks are gone with the container", "put the spool on a volume")
+        return warn(
+            "file system", "overlay: the tasks are gone with the container", "put the spool on a volume"
+        )
     return ok("file system", kind or "unknown: /proc/self/mountinfo cannot be read")
 
 
@@ -38,7 +63,9 @@ def kind_of(path: str, mounts: str = "/proc/self/mountinfo") -> str:
                 fields, _, rest = line.partition(" - ")
                 point = _unescaped(fields.split()[4])
                 inside = real == point or real.startswith(point.rstrip("/") + "/")
-                if inside and len(point) >= len(found):  # the later of two mounts at one point hides the other
+                if inside and len(point) >= len(
+                    found
+                ):  # the later of two mounts at one point hides the other
                     found, kind = point, rest.split()[0]
     except (OSError, IndexError):
         return ""
@@ -64,7 +91,11 @@ def room(path: str) -> list[Finding]:
 def _space(free: int, total: int) -> Finding:
     text = f"{free / 1e9:.1f} GB free of {total / 1e9:.1f} GB"
     if free < LOW_BYTES or free < LOW_SHARE * total:
-        return warn("space", text, "make room: on a full disk nothing can be spooled, and failed tasks stay where they are")
+        return warn(
+            "space",
+            text,
+            "make room: on a full disk nothing can be spooled, and failed tasks stay where they are",
+        )
     return ok("space", text)
 
 

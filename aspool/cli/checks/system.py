@@ -1,7 +1,6 @@
-"""Checks of what the kernel and the file system can do here. Probes use files without a name, which leave nothing behind."""
+"""Checks of what the kernel and the file system can do here. Probes use files without a name: nothing is left."""
 
 import errno
-import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -34,7 +33,11 @@ def unnamed_files(path: str) -> Finding:
     try:
         os.close(os.open(path, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except (OSError, AttributeError):
-        return warn("O_TMPFILE", "not here", "nothing to do: files are written in .aspool/tmp first; a kill may leave one there")
+        return warn(
+            "O_TMPFILE",
+            "not here",
+            "nothing to do: files are written in .aspool/tmp first; a kill may leave one there",
+        )
     return ok("O_TMPFILE", "works")
 
 
@@ -44,7 +47,9 @@ def attributes(path: str) -> Finding:
         with probe(path) as fd:
             os.setxattr(fd, "user.aspool", b"probe")
     except (OSError, AttributeError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not in this Python"
+        reason = (
+            os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not in this Python"
+        )
         return warn("attributes", f"user attributes do not work ({reason})",
                     "mount with user_xattr if you can; else a byte in the file's header says that it runs")  # fmt: skip
     return ok("attributes", "user attributes work")
@@ -53,7 +58,11 @@ def attributes(path: str) -> Finding:
 def file_locks(path: str) -> Finding:
     """A running task is a locked file."""
     if not locks.HAVE_OFD:
-        return warn("locks", "no OFD locks: flock is used, which uWSGI does not see", "do not let uWSGI serve this directory too")
+        return warn(
+            "locks",
+            "no OFD locks: flock is used, which uWSGI does not see",
+            "do not let uWSGI serve this directory too",
+        )
     try:
         with probe(path) as fd:
             works = locks.try_lock(fd)
@@ -73,7 +82,9 @@ def instant_wakeup() -> Finding:
         return warn("inotify", "no inotify descriptor is to be had: tasks start up to --frequency seconds late",
                     f"raise {LIMITS}/max_user_instances ({_limit('max_user_instances')}) with sysctl")  # fmt: skip
     watch.close()
-    limits = ", ".join(f"{name} {_limit(name)}" for name in ("max_user_instances", "max_user_watches", "max_queued_events"))
+    limits = ", ".join(
+        f"{name} {_limit(name)}" for name in ("max_user_instances", "max_user_watches", "max_queued_events")
+    )
     return ok("inotify", f"works ({limits})")
 
 
@@ -85,7 +96,7 @@ def _limit(name: str) -> str:
         return "unknown"
 
 
-def capacity(_path: str) -> Finding:
+def capacity() -> Finding:
     """Each running job holds a file open."""
     import resource
 

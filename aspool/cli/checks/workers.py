@@ -21,5 +21,9 @@ def living(path: str) -> Finding:
 def same_user(path: str) -> Finding:
     """A worker as root runs tasks that others wrote."""
     if os.geteuid() == 0 and os.stat(path).st_uid != 0:
-        return warn("user", "you are root, the spool is not: its owner can run tasks as root", "run workers as the spool's owner")
+        return warn(
+            "user",
+            "you are root, the spool is not: its owner can run tasks as root",
+            "run workers as the spool's owner",
+        )
     return ok("user", "root" if os.geteuid() == 0 else f"user {os.geteuid()}")

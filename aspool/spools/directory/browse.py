@@ -24,7 +24,7 @@ from .locks import is_locked, try_lock, unlock
 from .names import FileName, microseconds
 from .scan import scan
 from .tree import PRIVATE, Place, Tree
-from .unique import free_id
+from .unique import free_id, remove_stale
 
 ALL_STATES = ("waiting", "scheduled", "running", "retrying", "unknown", "dead", "corrupt")
 PUT_ASIDE = ("dead", "corrupt")
@@ -241,7 +241,10 @@ class Browser:
         return True
 
     def requeue(self, listed: Listed, due: float) -> bool:
-        """Let a message run at `due`, its counts back at 0; False when it runs, is broken, or has gone meanwhile."""
+        """Let a message run at `due`, its counts back at 0.
+
+        False when it runs, is broken, has gone meanwhile, or its caller's id waits again in another message.
+        """
         if listed.state == "corrupt":
             return False
         directory, name = self._where(listed)
@@ -254,6 +257,8 @@ class Browser:
                 place = self._tree.place(listed.name.rpartition("/")[0])
             elif listed.priority is not None:
                 place = self._tree.place(str(listed.priority), create=True)
+            if listed.state == "dead" and self._record("dead", name).get("unique") and not self._link_id(fd, listed.id):
+                return False
             moment = math.ceil(due)
             os.utime(fd, (moment, moment) if due > time.time() else None)
             marks.clear_mark(fd)
@@ -264,6 +269,18 @@ class Browser:
             unlock(fd)
             descriptors.close_descriptor(fd)
         return True
+
+
+    def _link_id(self, fd: int, id: str) -> bool:
+        """Let a message that its caller named have its id again; False while another one has it."""
+        ids = self._tree.area("ids")
+        while True:
+            try:
+                os.link(f"/proc/self/fd/{fd}", id, dst_dir_fd=ids, follow_symlinks=True)
+                return True
+            except FileExistsError:
+                if not remove_stale(ids, id):
+                    return False
 
 
 def _lock(directory: int, name: str) -> int | None:

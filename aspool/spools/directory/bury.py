@@ -53,8 +53,9 @@ def quarantine(tree: Tree, place: Place, name: str, fd: int, reason: str) -> Non
 
 def _put_aside(tree: Tree, area: str, place: Place, name: str, fd: int, target: str, record: dict[str, Any]) -> None:
     directory = tree.area(area)
-    _write_record(directory, f"{target}.json", record)
-    if area == "dead" and (found := os.fstat(fd)).st_nlink > 1:
+    found = os.fstat(fd)
+    _write_record(directory, f"{target}.json", {**record, "unique": found.st_nlink > 1})
+    if area == "dead" and found.st_nlink > 1:
         free_id(tree, record["id"], found)
     os.rename(name, target, src_dir_fd=place.fd, dst_dir_fd=directory)
 

@@ -39,6 +39,7 @@ class Draft:
         self.place: Place = tree.place(priority, create=True, sync=durable)
         self.fd = self._open()
         try:
+            os.fchmod(self.fd, 0o600)  # whatever the umask
             self.write(front)
         except BaseException:
             self.close()
@@ -53,7 +54,6 @@ class Draft:
             self._tmp = f"{self.message.id}.{os.urandom(4).hex()}"
             flags = os.O_CREAT | os.O_EXCL | os.O_RDWR
             fd = descriptors.open_descriptor(self._tmp, flags, 0o600, dir_fd=self.tree.area("tmp"))
-        os.fchmod(fd, 0o600)  # whatever the umask
         return fd
 
     def write(self, data: bytes) -> None:

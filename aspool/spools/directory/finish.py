@@ -50,7 +50,10 @@ class Finisher:
     def _delete(self, claim: FileClaim) -> None:
         os.unlink(claim.name, dir_fd=claim.place.fd)
         if claim.linked:
-            free_id(self._tree, claim.message.id, os.fstat(claim.fd))
+            try:
+                free_id(self._tree, claim.message.id, os.fstat(claim.fd))
+            except OSError:
+                pass  # with one link left it counts as stale: who publishes the id next removes it
 
     def _put_off(self, claim: FileClaim, outcome: PutOff) -> None:
         """mtime first, so that a kill in between leaves "later", never "at once"; then one rename.

@@ -182,6 +182,8 @@ class Serving:
     async def claim(self, limit: int, now: float) -> Sequence[Claim]:
         """Up to `limit` due messages, the most urgent first."""
         await self._settle_again()
+        if self._watch is not None:
+            self._read_events()
         claims: list[FileClaim] = []
         while len(claims) < limit:
             candidates = self._look.take(min(limit - len(claims), GROUP), now)

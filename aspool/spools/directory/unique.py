@@ -21,7 +21,7 @@ def link_unique(tree: Tree, draft: Draft, name: str) -> bool:
             draft.link(id, ids)
             break
         except FileExistsError:
-            if not _remove_stale(ids, id):
+            if not remove_stale(ids, id):
                 return False
     try:
         draft.link(name, draft.place.fd)
@@ -31,7 +31,7 @@ def link_unique(tree: Tree, draft: Draft, name: str) -> bool:
     return True
 
 
-def _remove_stale(ids: int, id: str) -> bool:
+def remove_stale(ids: int, id: str) -> bool:
     """Remove an id that no message has any more; False when one has it."""
     try:
         fd = descriptors.open_descriptor(id, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=ids)

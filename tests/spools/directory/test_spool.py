@@ -268,3 +268,18 @@ async def test_ids_and_priorities_cannot_leave_the_spool(directory: DirectorySpo
     answers = await directory.put([message(id="fine", priority=0)])
     assert isinstance(answers[0], Stored)
     assert names.parse("uwsgi_spoolfile_on_0000000000000001_../../x_0_0") is None
+
+
+async def test_a_dead_message_with_a_chosen_id_gets_it_back(directory: DirectorySpool) -> None:
+    chosen = message(id="welcome", unique=True)
+    await put(directory, chosen)
+    async with served(directory):
+        await settle(directory, await claimed(directory, 1), Buried("no"))
+        await put(directory, chosen)
+        (dead,) = directory.browse(frozenset({"dead"}))
+        assert not directory.requeue(dead, time.time()), "its id waits again in another message"
+        await settle(directory, await claimed(directory, 1), Done())
+        assert directory.requeue(dead, time.time())
+        assert (await put(directory, chosen))[0].duplicate
+        await settle(directory, await claimed(directory, 1), Done())
+        assert not (await put(directory, chosen))[0].duplicate

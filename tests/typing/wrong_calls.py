@@ -1,0 +1,50 @@
+"""Calls that mypy and pyright must refuse, each on its own line. Checked by tests/test_typing.py."""
+
+from aspool import Body, Job, Spooler, spool
+
+spooler = Spooler("./spool")
+
+
+@spooler.task
+async def send_mail(to: str, subject: str = "hi") -> bool:
+    return bool(to and subject)
+
+
+@spooler.task(retries=5)
+def add(a: int, b: int = 2) -> int:
+    return a + b
+
+
+@spooler.task
+def thumbnail(job: Job, picture: Body, width: int = 200) -> str:
+    return f"{job} {picture} {width}"
+
+
+async def wrong_calls(job: Job) -> None:
+    await send_mail.spool(5)  # E wrong type
+    await send_mail.spool("a", topic="b")  # E unknown keyword
+    await send_mail.spool()  # E missing argument
+    await add.spool(1, 2, 3)  # E too many arguments
+    await send_mail.spool("a", at=5.0)  # E `at=` among the task's arguments: it belongs into using()
+    await thumbnail.spool(job, Body(b"x"))  # E a Job: callers never pass it
+    await thumbnail.spool("picture.jpg")  # E a str for a Body
+    await send_mail.using(priority=1).spool(5)  # E wrong type through using()
+    await send_mail.using(priority="high").spool("a")  # E wrong type of an option of the call
+    await send_mail.using(delay=5).spool("a")  # E an option of the call that does not exist
+    await spool(send_mail, 5)  # E wrong type through spool(task, …)
+    await spool(add, 1, c=5)  # E unknown keyword through spool(task, …)
+    await add.spool_sync(1)  # E awaiting what does not wait
+    add.spool_sync("x")  # E wrong type without an event loop
+    add("x")  # E wrong type in a direct call
+    thumbnail(job, Body(b"x"))  # E a Job in a direct call
+    add.call(1, 2, 3)  # E too many arguments of a call as a value
+    await spooler.spool_many([send_mail.spool("a")])  # E a coroutine for a call
+    await spooler.spool({"a": "b"}, at="tomorrow")  # E a str for a moment
+    number: int = send_mail("a")  # E a coroutine for its result
+    print((await add.spool(1)).result + number)  # E a ticket has no such thing
+    Body("picture.jpg")  # E a str is neither a path nor bytes
+
+
+spooler.task(retries="5")(add.function)  # E wrong type of an option of the decorator
+spooler.task(executor="threads")(add.function)  # E no such executor
+spooler.task(retry=5)(add.function)  # E an option of the decorator that does not exist
