@@ -31,6 +31,7 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_hear_signals,
             )
 
     def ends(self) -> int:
@@ -93,6 +94,11 @@ def run(start: Start) -> Callable[..., str]:
         return text
 
     return to_its_end
+
+
+def _hear_signals() -> None:
+    """Tests that run in the background of a shell ignore SIGINT, and their children would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def eventually(condition: Callable[[], object], what: Callable[[], str] | str) -> None:

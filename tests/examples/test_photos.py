@@ -71,7 +71,7 @@ def pictures(home: Path) -> list[str]:
     """Large enough that their thumbnails take a while."""
     colours = ("red", "green", "blue", "white", "black", "yellow", "cyan", "magenta")
     for colour in colours:
-        (home / f"{colour}.png").write_bytes(picture(colour, (1600, 1200)))
+        (home / f"{colour}.png").write_bytes(picture(colour, (900, 600)))
     return [str(home / f"{colour}.png") for colour in colours]
 
 

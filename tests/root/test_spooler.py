@@ -77,6 +77,10 @@ class AsyncOnlySpool:
     def next_due(self) -> float | None:
         return None
 
+    @property
+    def has_looked(self) -> bool:
+        return True
+
     async def aclose(self) -> None: ...
 
 
@@ -167,6 +171,7 @@ def test_spools_have_names_and_addresses(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(list((tmp_path / "other").glob("uwsgi_*"))) == 2
     assert len(list((tmp_path / "logs").glob("uwsgi_*"))) == 1
     assert not (tmp_path / "spool").exists()
+    asyncio.run(spooler.aclose())
 
 
 def test_an_address_that_is_a_known_spool_is_that_spool(tmp_path: Path) -> None:
@@ -176,6 +181,7 @@ def test_an_address_that_is_a_known_spool_is_that_spool(tmp_path: Path) -> None:
     calls = [spooler.task(count).using(spool=name).call(1) for name in names]
     tickets = spooler.spool_many_sync(calls)
     assert len(list((tmp_path / "a").glob("uwsgi_*"))) == len(tickets) == 3
+    asyncio.run(spooler.aclose())
 
 
 @pytest.mark.parametrize("spool", ["mial", "Mail", "", Path("mail2"), "nosuch:x"])
