@@ -13,6 +13,8 @@ class SpoolReturn(enum.Enum):
     IGNORE = 0
 
 
+_PACKAGE = __file__.rpartition("/")[0] + "/"
+
 SPOOL_OK = SpoolReturn.OK
 SPOOL_RETRY = SpoolReturn.RETRY
 SPOOL_IGNORE = SpoolReturn.IGNORE
@@ -98,18 +100,24 @@ def spoken(value: object) -> SpoolReturn:
 
 def failure_of(error: BaseException, retry_on: tuple[type[BaseException], ...] | None) -> Failure:
     """What an exception means; `retry_on` are the classes that are worth a retry (None: all)."""
-    text = _one_line(error)
     if isinstance(error, Retry):
-        return Failure(text, _traceback(error), delay=error.delay, count=error.count)
+        return Failure(str(error), _traceback(error.__cause__), delay=error.delay, count=error.count)
     if isinstance(error, Bury):
-        return Failure(str(error), _traceback(error), retriable=False)
-    return Failure(text, _traceback(error), retriable=retry_on is None or isinstance(error, retry_on))
+        return Failure(str(error), _traceback(error.__cause__), retriable=False)
+    return Failure(_one_line(error), _traceback(error), retriable=retry_on is None or isinstance(error, retry_on))
 
 
 def _one_line(error: BaseException) -> str:
-    text = "".join(traceback.format_exception_only(error)).strip()
-    return text.splitlines()[0][:500] if text else type(error).__name__
+    lines = "".join(traceback.format_exception_only(error)).strip().splitlines() or [type(error).__name__]
+    return lines[-1 if isinstance(error, SyntaxError) else 0][:500]  # a SyntaxError begins with its file
 
 
-def _traceback(error: BaseException) -> str:
+def _traceback(error: BaseException | None) -> str:
+    """The traceback, from the first frame that is not aspool's own; "" without an error."""
+    if error is None:
+        return ""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        frames = frames.tb_next
+    error = error.with_traceback(frames)
     return "".join(traceback.format_exception(error))[-20_000:]

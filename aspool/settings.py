@@ -1,5 +1,6 @@
 """Every option once: name, default, unit, help, and uWSGI's name for it. Values only; the command line reads them."""
 
+import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -28,12 +29,15 @@ class WorkerSettings:
     def __post_init__(self) -> None:
         for name in ("concurrency", "threads", "max_crashes", "max_tasks"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value is not None and not value >= 1:
                 raise CallError(f"{name} must be at least 1, not {value}")
         for name in ("frequency", "harakiri"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not 0 < value < math.inf:
                 raise CallError(f"{name} must be more than 0 seconds, not {value}")
+        for name in ("processes", "grace", "harakiri_grace"):
+            if not getattr(self, name) >= 0:
+                raise CallError(f"{name} must be 0 or more, not {getattr(self, name)}")
 
     def changed(self, **options: Any) -> "WorkerSettings":
         """These settings with some options replaced; None leaves an option as it is.

@@ -53,6 +53,8 @@ class Spooler:
         spools: Mapping[str, Address] | None = None,
         frequency: float | None = None,
     ) -> None:
+        if spools and DEFAULT in spools:
+            raise CallError(f"the spool called {DEFAULT!r} is the first argument of Spooler; call the other one differently")
         self._spools: dict[str, Spool] = {DEFAULT: spool_at(spool)}
         self._spools |= {name: spool_at(address) for name, address in (spools or {}).items()}
         self._by_address: dict[str, Spool] = {}
@@ -117,8 +119,8 @@ class Spooler:
         classes = (retry_on,) if isinstance(retry_on, type) else None if retry_on is None else tuple(retry_on)
 
         def decorate(function: Any) -> Task[..., Any, Any]:
-            if not callable(function):
-                raise TaskRefused(f"@spooler.task decorates a function, not {function!r}")
+            if not callable(function) or not hasattr(function, "__qualname__"):
+                raise TaskRefused(f"@spooler.task decorates a function (def or async def), not {function!r}")
             task_name = name or default_name(function)
             self._check_name(task_name, function)
             task: Task[..., Any, Any] = Task(function, task_name, TaskOptions(retry_on=classes, **options), self)

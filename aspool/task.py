@@ -232,13 +232,18 @@ class Using(Generic[P, T]):
         self._options = options
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[T]:
-        """The call as a value, for `spool_many`."""
+        """The call as a value, for `spool_many`. Raises TaskRefused for an inline task, which never waits."""
+        if self._task.options.executor == "inline":
+            raise TaskRefused(f'{self._task.name}: executor="inline" runs at once, so there is nothing to spool: call spool()')
+        return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call[T]:
         spool = self._task.options.spool if self._options.spool is None else self._options.spool
         return Call(self._task.message(self._options, args, kwargs), spool)
 
     async def spool(self, *args: P.args, **kwargs: P.kwargs) -> Ticket[T]:
         """Write the call down for a worker; see `Task.spool`."""
-        call = self.call(*args, **kwargs)
+        call = self._call(args, kwargs)
         if self._task.options.executor == "inline":
             result = self._run_inline(call, args, kwargs)
             if inspect.isawaitable(result):
@@ -249,7 +254,7 @@ class Using(Generic[P, T]):
 
     def spool_sync(self, *args: P.args, **kwargs: P.kwargs) -> Ticket[T]:
         """As `spool`, from any thread or script."""
-        call = self.call(*args, **kwargs)
+        call = self._call(args, kwargs)
         if self._task.options.executor == "inline":
             result = self._run_inline(call, args, kwargs)
             if inspect.isawaitable(result):

@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from ..errors import CallError
 from ..events import Event, JobOverdue, WorkerStarted, WorkerStopped, WorkerStopping
-from ..outcomes import HandedBack, Outcome
+from ..outcomes import Buried, HandedBack, Outcome, failure_of
 from ..protocol import Claim, KeepsScoreboards, Spool
 from ..settings import WorkerSettings
 from ..spooler import Spooler
@@ -216,6 +216,9 @@ class Worker:
             else:
                 self._settled(feed, claim, HandedBack(f"the worker stopped ({self._stop_reason})"))
             raise
+        except Exception as error:  # the last resort: one message must not end the worker
+            failure = failure_of(error, None)
+            outcome = Buried(f"aspool failed to run it: {failure.reason}", failure.traceback, claim.message.attempt + 1)
         self._settled(feed, claim, outcome)
         if not feed.is_settling:
             await self._settle(feed)

@@ -1,6 +1,7 @@
 """The worker's own log lines: one observer of its events."""
 
 import logging
+import time
 
 from ..events import (
     Event,
@@ -27,7 +28,7 @@ def log(event: Event) -> None:
     elif isinstance(event, WorkerStarted):
         logger.info("ready: %s", ", ".join(event.spools))
     elif isinstance(event, WorkerStopping):
-        logger.info("stopping (%s), %d jobs are running", event.reason, event.running)
+        logger.info("stopping (%s); still running: %d", event.reason, event.running)
     elif isinstance(event, WorkerStopped):
         logger.info("stopped after %d runs", event.runs)
 
@@ -40,7 +41,8 @@ def _log_end(event: JobEnded) -> None:
     elif isinstance(outcome, Buried):
         logger.error("%s %s buried: %s%s", _safe(event.task), event.id, _safe(outcome.reason), _indented(outcome.traceback))
     elif isinstance(outcome, PutOff):
-        logger.warning("%s %s put off: %s", _safe(event.task), event.id, _safe(outcome.reason))
+        wait, reason = outcome.due - time.time(), _safe(outcome.reason)
+        logger.warning("%s %s attempt %d: %s; again in %.1f s", _safe(event.task), event.id, event.attempt, reason, wait)
     elif isinstance(outcome, HandedBack):
         logger.info("%s %s handed back: %s", _safe(event.task), event.id, outcome.reason)
 

@@ -145,7 +145,10 @@ class Runners:
                         run_in_child, child_job, cancellable=True, limiter=self._unlimited
                     )
             except BrokenWorkerProcess:
-                reason = "its process died: it was killed, ran out of memory or ended itself"
+                reason = (
+                    "its process died: it was killed, ran out of memory, ended itself, or could not load the worker's "
+                    'script (which must start its worker under `if __name__ == "__main__":`)'
+                )
                 return Failure(reason, crashed=True)
             except Exception as error:
                 return failure_of(error, None)

@@ -38,7 +38,7 @@ def test_the_first_signal_lets_running_jobs_end(start_worker: Start, run: Run, a
     code, output = worker.end()
     assert code == 0
     assert (app / "slow-ended").exists()
-    assert "stopping (SIGTERM), 1 job" in output
+    assert "stopping (SIGTERM); still running: 1" in output
     assert "Traceback" not in output
 
 

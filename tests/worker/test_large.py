@@ -25,11 +25,20 @@ def start(root: Path, *command: str) -> "subprocess.Popen[bytes]":
 
 
 def peak_rss(process: "subprocess.Popen[bytes]") -> int:
-    """Wait for a process; its largest resident size in bytes."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    """Wait for a process; its largest resident size in bytes, as the kernel saw it a moment before its end.
+
+    Not ru_maxrss: that begins with the size of the process that forked.
+    """
+    peak = 0
+
+    def look() -> None:
+        nonlocal peak
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        peak = next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")), peak)
+
+    wait_until(lambda: process.poll() is not None, 300, look)
     assert process.returncode == 0
-    return usage.ru_maxrss * 1024
+    return peak
 
 
 def resident(pid: int) -> int:

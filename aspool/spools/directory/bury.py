@@ -90,5 +90,8 @@ def _dead_record(message: Message, outcome: Buried) -> dict[str, Any]:
     }
 
 
-def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat()
+def _iso(moment: float) -> str | None:
+    try:
+        return datetime.fromtimestamp(moment, UTC).isoformat()
+    except (ValueError, OverflowError):
+        return None  # a forged one

@@ -88,6 +88,8 @@ class Claimer:
             skip = reason.skip
         except OSError as error:
             skip = _skip_for(error)
+        except Exception as error:  # the last resort: no file can stop the worker
+            skip = Skip(STRANGE, text=f"{candidate.name} cannot be claimed: {error!r}")
         if fd >= 0:
             descriptors.close_descriptor(fd)
         return skip

@@ -7,7 +7,9 @@ It closes and never unlocks, since unlocking in the child would unlock the paren
 import os
 import threading
 
-_lock = threading.Lock()  # a fork must not fall between the opening of a descriptor and its entry here
+# A fork must not fall between the opening of a descriptor and its entry here. Reentrant, as the garbage collector may
+# close a forgotten spool while we are in here.
+_lock = threading.RLock()
 _open: set[int] = set()
 _generation = 0
 

@@ -8,6 +8,7 @@ import math
 import os
 import stat
 import threading
+import weakref
 from dataclasses import dataclass, field
 
 from ...errors import SpoolUnusable
@@ -52,7 +53,9 @@ class Tree:
         self._insecure = insecure
         self._lock = threading.RLock()
         self._generation = -1
-        self._retired: list[int] = []  # of directories that were replaced: a claim may still need them
+        self._was_open = False
+        self._held: list[int] = []  # all open descriptors, also of directories replaced since: a claim may need them
+        weakref.finalize(self, _close_all, self._held).atexit = False
         self._forget()
 
     def _forget(self) -> None:
@@ -72,10 +75,12 @@ class Tree:
         with self._lock:
             if self.is_open:
                 return
-            self._forget()  # after a fork the descriptors are closed already
-            self._generation = descriptors.generation()
+            self._forget()
+            if self._generation != descriptors.generation():
+                self._held.clear()  # the fork has closed them
+                self._generation = descriptors.generation()
             try:
-                self._open(create)
+                self._open(create and not self._was_open)
             except OSError as error:
                 self.close()
                 raise SpoolUnusable(f"the spool {self.path} cannot be used: {_explain(error, self.path)}") from error
@@ -90,8 +95,7 @@ class Tree:
                 os.chmod(self.path, 0o700)  # whatever the umask
             except FileExistsError:
                 pass
-        top = descriptors.open_descriptor(self.path, _DIRECTORY)
-        self._places[""] = Place("", top)
+        top = self._hold(descriptors.open_descriptor(self.path, _DIRECTORY))
         found = os.fstat(top)
         if found.st_mode & stat.S_IWOTH and not self._insecure:
             raise SpoolUnusable(
@@ -107,6 +111,8 @@ class Tree:
         for area in AREAS:
             self._areas[area] = self._make(area, private)
         self._check_version(private)
+        self._was_open = True
+        self._places[""] = Place("", top)  # from here on it is open
 
     def _check_version(self, private: int) -> None:
         try:
@@ -129,17 +135,18 @@ class Tree:
             os.chmod(name, 0o700, dir_fd=parent)
         except FileExistsError:
             pass
-        return descriptors.open_descriptor(name, _DIRECTORY, dir_fd=parent)
+        return self._hold(descriptors.open_descriptor(name, _DIRECTORY, dir_fd=parent))
+
+    def _hold(self, fd: int) -> int:
+        self._held.append(fd)
+        return fd
 
     def close(self) -> None:
         """Close all descriptors."""
         with self._lock:
             if self._generation == descriptors.generation():
-                for place in self._places.values():
-                    descriptors.close_descriptor(place.fd)
-                for fd in [*self._areas.values(), *self._retired]:
-                    descriptors.close_descriptor(fd)
-            self._retired.clear()
+                _close_all(self._held)
+            self._was_open = False
             self._forget()
 
     def area(self, name: str) -> int:
@@ -178,7 +185,7 @@ class Tree:
                         os.fsync(parent.fd)
                 except FileExistsError:
                     pass
-            fd = descriptors.open_descriptor(name, _DIRECTORY, dir_fd=parent.fd)
+            fd = self._hold(descriptors.open_descriptor(name, _DIRECTORY, dir_fd=parent.fd))
             self._places[path] = Place(path, fd, rank_of(path))
             return self._places[path]
 
@@ -187,7 +194,6 @@ class Tree:
         with self._lock:
             if self._places.get(place.path) is place and place.path:
                 del self._places[place.path]
-                self._retired.append(place.fd)
 
     def mtimes(self) -> dict[str, int]:
         """The mtime (ns) of each place, by its path; a place that cannot be read is left out."""
@@ -213,14 +219,20 @@ class Tree:
     def reopen(self) -> None:
         """Open what is at the path now. Raises SpoolUnusable when nothing is: it is not made again in silence."""
         with self._lock:
-            self._retired += [place.fd for place in self._places.values()] + list(self._areas.values())
             self._forget()
             if not os.path.lexists(self.path):
                 raise SpoolUnusable(f"the spool {self.path} has been deleted while it was in use; make the directory again")
             self.open(create=False)
 
 
+def _close_all(held: list[int]) -> None:
+    while held:
+        descriptors.close_descriptor(held.pop())
+
+
 def _explain(error: OSError, path: str) -> str:
+    if error.errno == errno.ENOENT and os.path.isdir(os.path.dirname(path)):
+        return "it has been deleted while it was in use; make the directory again"
     if error.errno == errno.ENOENT:
         return f"the directory above it does not exist ({os.path.dirname(path)}); aspool makes only the last one"
     if error.errno in (errno.ELOOP, errno.ENOTDIR):
