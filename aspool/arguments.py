@@ -51,7 +51,7 @@ class Arguments:
             raise TaskRefused(f"{self.task}: beside *args the Body {body.name!r} must be keyword-only")
 
     def _is(self, parameter: inspect.Parameter, kind: type) -> bool:
-        """Whether a parameter is annotated with `kind`, or a union with it, also as a string that cannot be resolved yet."""
+        """Whether a parameter is annotated with `kind`, or a union with it; a string may not be resolvable yet."""
         annotation = parameter.annotation
         if isinstance(annotation, str):
             try:
@@ -73,23 +73,27 @@ class Arguments:
         except TypeError as error:
             raise ArgumentsRefused(f"{self.task}: {error}") from None
         body = self._take_body(given)
-        if not self._plain:
-            return b"", body
+        return (self._write(given) if self._plain else b""), body
+
+    def _write(self, given: Mapping[str, Any]) -> bytes:
         from pydantic import ValidationError
         from pydantic_core import PydanticSerializationError
 
         try:
             checked = self._adapter.validate_python(given)
-            written = self._adapter.dump_json(checked, warnings="error")
         except ValidationError as error:
             raise ArgumentsRefused(f"{self.task}: {_explain(error)}") from None
+        try:
+            written = self._adapter.dump_json(checked, warnings="error")
         except PydanticSerializationError as error:
             raise ArgumentsRefused(f"{self.task}: {self._unserialisable(checked)}: {error}") from None
         try:
             self._adapter.validate_json(written)  # what could not be read would be noticed only when it runs
         except ValidationError as error:
-            raise ArgumentsRefused(f"{self.task}: written as JSON they cannot be read back: {_explain(error)}") from None
-        return written, body
+            raise ArgumentsRefused(
+                f"{self.task}: written as JSON they cannot be read back: {_explain(error)}"
+            ) from None
+        return written
 
     def load(self, data: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The positional and keyword arguments of a stored call, without Job and Body.
@@ -111,7 +115,9 @@ class Arguments:
             return None
         body = given.pop(self.body_name, None)
         if body is not None and not isinstance(body, Body):
-            raise ArgumentsRefused(f"{self.task}: {self.body_name} must be a Body, as in Body(source), not {type(body).__name__}")
+            raise ArgumentsRefused(
+                f"{self.task}: {self.body_name} must be a Body, as in Body(source), not {type(body).__name__}"
+            )
         return body
 
     def _spread(self, values: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -171,7 +177,8 @@ class Arguments:
             extra="forbid", ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants"
         )
         try:
-            return TypeAdapter(typing.cast("Any", NewType("Written", shape)), config=config)
+            new_type: Any = NewType  # pydantic takes one of a TypedDict, the type checkers do not
+            return TypeAdapter(new_type("Written", shape), config=config)
         except (PydanticSchemaGenerationError, PydanticUserError, NameError) as error:
             raise TaskRefused(f"{self.task}: its parameters cannot be written down: {error}") from None
 

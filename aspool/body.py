@@ -68,7 +68,9 @@ class Body:
         if isinstance(source, str):
             raise TypeError("Body(str) is ambiguous: give pathlib.Path(…) for a file, or .encode() the text")
         if not isinstance(source, _PLAIN) and not hasattr(source, "read") and not hasattr(source, "__aiter__"):
-            raise TypeError(f"a Body is made of bytes, a path, an open file, an async iterator or an upload, not {source!r}")
+            raise TypeError(
+                f"a Body is made of bytes, a path, an open file, an async iterator or an upload, not {source!r}"
+            )
         self.source = source
         self._reader = reader
         self._file: BinaryIO | None = None

@@ -79,7 +79,9 @@ class PartlySpooled(SpoolError):
     def __init__(self, results: Sequence[Any]) -> None:
         self.results = list(results)
         failed = [result for result in self.results if isinstance(result, BaseException)]
-        super().__init__(f"{len(failed)} of {len(self.results)} messages were not spooled; the first reason: {failed[0]}")
+        super().__init__(
+            f"{len(failed)} of {len(self.results)} messages were not spooled; the first reason: {failed[0]}"
+        )
 
 
 class ForeignError(AspoolError):

@@ -42,7 +42,9 @@ def new_id() -> str:
 def checked_id(id: str) -> str:
     """The id, if a caller may choose it. Raises NameRefused."""
     if not isinstance(id, str) or not ID_PATTERN.fullmatch(id):
-        raise NameRefused(f"the id {id!r} is refused: 1 to 80 of A-Z a-z 0-9 . _ - are allowed, not starting with a dot")
+        raise NameRefused(
+            f"the id {id!r} is refused: 1 to 80 of A-Z a-z 0-9 . _ - are allowed, not starting with a dot"
+        )
     return id
 
 
@@ -51,5 +53,7 @@ def checked_priority(priority: int | None) -> int | None:
     if priority is None:
         return None
     if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority <= LARGEST_PRIORITY:
-        raise NameRefused(f"the priority {priority!r} is refused: it is a whole number from 0 (first) to {LARGEST_PRIORITY}")
+        raise NameRefused(
+            f"the priority {priority!r} is refused: it is a whole number from 0 (first) to {LARGEST_PRIORITY}"
+        )
     return priority

@@ -17,7 +17,9 @@ def timestamp(moment: Moment, what: str = "at") -> float:
     """
     if isinstance(moment, datetime):
         if moment.tzinfo is None or moment.utcoffset() is None:
-            raise MomentRefused(f"{what}={moment!r} is a naive datetime: give it a zone, as in datetime.now(timezone.utc)")
+            raise MomentRefused(
+                f"{what}={moment!r} is a naive datetime: give it a zone, as in datetime.now(timezone.utc)"
+            )
         seconds = moment.timestamp()
     elif isinstance(moment, timedelta):
         seconds = time.time() + moment.total_seconds()

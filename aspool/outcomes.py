@@ -20,19 +20,21 @@ SPOOL_RETRY = SpoolReturn.RETRY
 SPOOL_IGNORE = SpoolReturn.IGNORE
 
 
-class Retry(Exception):  # noqa: N818 - an order to the worker, not an error
+class Retry(Exception):
     """Raise it in a task to run again.
 
     `delay` in seconds replaces the policy's wait; `count` replaces how many retries this message may have.
     """
 
-    def __init__(self, reason: str = "the task asked for a retry", *, delay: float | None = None, count: int | None = None) -> None:
+    def __init__(
+        self, reason: str = "the task asked for a retry", *, delay: float | None = None, count: int | None = None
+    ) -> None:
         super().__init__(reason)
         self.delay = delay
         self.count = count
 
 
-class Bury(Exception):  # noqa: N818 - an order to the worker, not an error
+class Bury(Exception):
     """Raise it in a task to give up at once: the message goes to the dead ones with this reason."""
 
     def __init__(self, reason: str = "the task gave up") -> None:

@@ -55,9 +55,7 @@ def raw_call(
 
 def text_variables(raw: Mapping[bytes, bytes]) -> dict[str, str]:
     """The variables of a raw message as a handler gets them."""
-    return {
-        key.decode(errors="surrogateescape"): value.decode(errors="surrogateescape") for key, value in raw.items()
-    }
+    return {key.decode(errors="surrogateescape"): value.decode(errors="surrogateescape") for key, value in raw.items()}
 
 
 def _bytes(value: Any, what: str) -> bytes:

@@ -1,4 +1,4 @@
-"""When a failed job runs again: (attempt, failure) -> a wait in seconds, or give up. A decision; nothing is done here."""
+"""When a failed job runs again: (attempt, failure) -> a wait in seconds, or give up. A decision, no deed."""
 
 import random
 from collections.abc import Callable
@@ -39,9 +39,9 @@ class RetryPolicy:
 
 def _bounded(seconds: float) -> float:
     """A wait that may be added to any moment; NaN is none. Raises TypeError for what is no number."""
-    return max(0.0, min(LONGEST_DELAY, seconds)) if seconds == seconds else 0.0  # noqa: PLR0124 - NaN
+    return max(0.0, min(LONGEST_DELAY, seconds)) if seconds == seconds else 0.0
 
 
 def crash_wait(crashes: int) -> float:
-    """The seconds that a suspect (a message whose worker died `crashes` times) waits before it runs alone: 1, 5, 25 …"""
+    """Seconds that a suspect, whose worker died `crashes` times, waits before it runs alone: 1, 5, 25 …"""
     return float(min(LONGEST_BACKOFF, 5.0 ** min(max(0, crashes - 2), 10)))

@@ -46,5 +46,7 @@ class WorkerSettings:
         """
         known = {option.name for option in fields(self)}
         if unknown := options.keys() - known:
-            raise CallError(f"no such worker option: {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
+            raise CallError(
+                f"no such worker option: {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}"
+            )
         return replace(self, **{name: value for name, value in options.items() if value is not None})

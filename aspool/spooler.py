@@ -29,7 +29,9 @@ class TaskDecorator(Protocol):
     """What `@spooler.task(…)` is: it keeps the types of the function it decorates."""
 
     @overload
-    def __call__(self, function: Callable[Concatenate[Job, P], Coroutine[Any, Any, T]], /) -> Task[P, Coroutine[Any, Any, T], T]: ...
+    def __call__(
+        self, function: Callable[Concatenate[Job, P], Coroutine[Any, Any, T]], /
+    ) -> Task[P, Coroutine[Any, Any, T], T]: ...
     @overload
     def __call__(self, function: Callable[Concatenate[Job, P], R], /) -> Task[P, R, R]: ...
     @overload
@@ -54,7 +56,9 @@ class Spooler:
         frequency: float | None = None,
     ) -> None:
         if spools and DEFAULT in spools:
-            raise CallError(f"the spool called {DEFAULT!r} is the first argument of Spooler; call the other one differently")
+            raise CallError(
+                f"the spool called {DEFAULT!r} is the first argument of Spooler; call the other one differently"
+            )
         self._spools: dict[str, Spool] = {DEFAULT: spool_at(spool)}
         self._spools |= {name: spool_at(address) for name, address in (spools or {}).items()}
         self._by_address: dict[str, Spool] = {}
@@ -144,7 +148,14 @@ class Spooler:
     def handler(self, function: F, /) -> F: ...
     @overload
     def handler(
-        self, function: None = None, /, *, retries: int = 3, backoff: Backoff = 1.0, harakiri: float | None = None, executor: Executor = "auto"
+        self,
+        function: None = None,
+        /,
+        *,
+        retries: int = 3,
+        backoff: Backoff = 1.0,
+        harakiri: float | None = None,
+        executor: Executor = "auto",
     ) -> Callable[[F], F]: ...
 
     def handler(self, function: Any = None, /, **options: Any) -> Any:
@@ -271,7 +282,9 @@ class Spooler:
             return spool
         text = os.fspath(spool)
         if "/" not in text and ":" not in text:
-            raise UnknownSpool(f"no spool is called {text!r} here; there are {', '.join(self._spools)} (a path has a slash)")
+            raise UnknownSpool(
+                f"no spool is called {text!r} here; there are {', '.join(self._spools)} (a path has a slash)"
+            )
         with self._lock:
             if text not in self._by_address:
                 made = spool_at(text)

@@ -123,9 +123,13 @@ class Task(Generic[P, R, T]):
 
     def _check_function(self) -> None:
         if inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function):
-            raise TaskRefused(f"{self.name}: it is a generator, so nothing in it would run: a task returns, and does not yield")
+            raise TaskRefused(
+                f"{self.name}: it is a generator, so nothing in it would run: a task returns, and does not yield"
+            )
         if self.options.executor == "thread" and self.is_async:
-            raise TaskRefused(f'{self.name}: an async function runs on the event loop; executor="thread" is for sync ones')
+            raise TaskRefused(
+                f'{self.name}: an async function runs on the event loop; executor="thread" is for sync ones'
+            )
         if self.options.executor == "process" and "<" in self.function.__qualname__:
             raise TaskRefused(
                 f'{self.name}: executor="process" imports the task by name, so it cannot be a lambda or a function '
@@ -234,7 +238,9 @@ class Using(Generic[P, T]):
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[T]:
         """The call as a value, for `spool_many`. Raises TaskRefused for an inline task, which never waits."""
         if self._task.options.executor == "inline":
-            raise TaskRefused(f'{self._task.name}: executor="inline" runs at once, so there is nothing to spool: call spool()')
+            raise TaskRefused(
+                f'{self._task.name}: executor="inline" runs at once, so there is nothing to spool: call spool()'
+            )
         return self._call(args, kwargs)
 
     def _call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call[T]:

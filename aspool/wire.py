@@ -64,7 +64,9 @@ def decode(data: bytes) -> Packet:
         raise BadPacket(f"{len(data)} bytes are shorter than the 4-byte header")
     end = HEADER_SIZE + variables_size(data)
     if len(data) < end:
-        raise BadPacket(f"the header promises {end - HEADER_SIZE} bytes of variables, {len(data) - HEADER_SIZE} are there")
+        raise BadPacket(
+            f"the header promises {end - HEADER_SIZE} bytes of variables, {len(data) - HEADER_SIZE} are there"
+        )
     return Packet(dict(_pairs(data, end)), end, data[0], data[3])
 
 

@@ -92,9 +92,7 @@ def test_what_is_loaded_later_is_where_it_is_said_to_be() -> None:
 
 
 def test_what_type_checkers_see_is_what_is_loaded_later() -> None:
-    (block,) = [
-        node for node in ast.parse((PACKAGE / "__init__.py").read_text()).body if isinstance(node, ast.If)
-    ]
+    (block,) = [node for node in ast.parse((PACKAGE / "__init__.py").read_text()).body if isinstance(node, ast.If)]
     seen = {alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert seen == set(aspool._LATER)
 

@@ -36,9 +36,7 @@ def _import(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            raise Misuse(
-                f"there is no module {error.name} in {os.getcwd()} or among the installed ones"
-            ) from None
+            raise Misuse(f"there is no module {error.name} in {os.getcwd()} or among the installed ones") from None
         raise _unimportable(name, error) from None
     except KeyboardInterrupt:
         raise
@@ -47,22 +45,14 @@ def _import(name: str) -> ModuleType:
 
 
 def _unimportable(name: str, error: BaseException) -> Misuse:
-    what = (
-        f"called sys.exit({error.code!r})"
-        if isinstance(error, SystemExit)
-        else f"raised {type(error).__name__}"
-    )
-    return Misuse(
-        f"the application {name} {what} when it was imported (the traceback is above)", _traceback(error)
-    )
+    what = f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {type(error).__name__}"
+    return Misuse(f"the application {name} {what} when it was imported (the traceback is above)", _traceback(error))
 
 
 def _traceback(error: BaseException) -> str:
     """From the application's first line on: how it came to be imported is no news."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [
-        at for at, frame in enumerate(frames) if frame.filename == __file__ or "importlib" in frame.filename
-    ]
+    ours = [at for at, frame in enumerate(frames) if frame.filename == __file__ or "importlib" in frame.filename]
     told = traceback.TracebackException.from_exception(error)
     told.stack = traceback.StackSummary.from_list(frames[_head(ours) :])
     return "".join(told.format())

@@ -44,9 +44,7 @@ class Done:
     "--state", "states", multiple=True, type=click.Choice(REQUEUED_STATES), help="only messages in this state"
 )
 @yes_option
-def retry(
-    ids: Sequence[str], address: str | None, everything: bool, states: Sequence[str], yes: bool
-) -> None:
+def retry(ids: Sequence[str], address: str | None, everything: bool, states: Sequence[str], yes: bool) -> None:
     """Let messages run now, their counts of attempts and crashes back at 0.
 
     An ID may be the beginning or the end of one. Messages need not be dead: one that waits for its moment or for its
@@ -106,9 +104,7 @@ def _deleted(place: Browsable, item: Listed) -> Done:
 @click.option("--older-than", type=seconds, metavar="S",
               help="only what was buried, put aside or due that long ago (seconds, or as 12h, 7d)")  # fmt: skip
 @yes_option
-def purge(
-    app: str | None, address: str | None, states: Sequence[str], older_than: float | None, yes: bool
-) -> None:
+def purge(app: str | None, address: str | None, states: Sequence[str], older_than: float | None, yes: bool) -> None:
     """Remove all messages of a state for good; the dead ones if no --state says otherwise."""
     for spool in spools_of(app, address):
         place = browsable(spool)
@@ -144,9 +140,7 @@ def _ask(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise Misuse(
-            "this changes many messages or removes some for good, and nobody can be asked: give --yes"
-        )
+        raise Misuse("this changes many messages or removes some for good, and nobody can be asked: give --yes")
     click.confirm(question, abort=True, err=True)
 
 
@@ -161,6 +155,4 @@ def _tell_failures(done: Sequence[Done]) -> None:
     """Raises Failure when something could not be changed."""
     failed = [f"  {one.item.id}  {one.why}" for one in done if one.why]
     if failed:
-        raise Failure(
-            f"{len(failed)} of {output.count(len(done), 'message')} could not be changed", "\n".join(failed)
-        )
+        raise Failure(f"{len(failed)} of {output.count(len(done), 'message')} could not be changed", "\n".join(failed))

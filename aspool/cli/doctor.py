@@ -49,10 +49,7 @@ def doctor(app: str | None, address: str | None, as_json: bool) -> None:
     found = {spool.address: _examine(_path(spool)) for spool in spools_of(app, address)}
     if as_json:
         output.print_json(
-            [
-                {"spool": spool, "findings": [asdict(one) for one in findings]}
-                for spool, findings in found.items()
-            ]
+            [{"spool": spool, "findings": [asdict(one) for one in findings]} for spool, findings in found.items()]
         )
     else:
         for spool, findings in found.items():
@@ -83,9 +80,7 @@ def _run(path: str, checks: Iterable[Check]) -> Iterable[Finding]:
         try:
             found = check(path)
         except OSError as error:
-            found = fail(
-                "check", f"it could not be made: {error}", "see whether the directory can be read and written"
-            )
+            found = fail("check", f"it could not be made: {error}", "see whether the directory can be read and written")
         yield from found if isinstance(found, list) else [found]
 
 

@@ -43,9 +43,7 @@ def _matching(spool: Browsable, text: str) -> Sequence[Listed]:
 def _ambiguous(text: str, found: Sequence[Listed]) -> str:
     if len({item.id for item in found}) == 1:
         return f"{len(found)} messages have the id {text} (they are above): choose one with --state"
-    return (
-        f"{len(found)} messages have an id that begins or ends with {text} (they are above): write more of it"
-    )
+    return f"{len(found)} messages have an id that begins or ends with {text} (they are above): write more of it"
 
 
 def _candidate(item: Listed) -> str:

@@ -125,9 +125,7 @@ def _details_record(spool: Spool, details: Details, running: tuple[Board, Entry]
         "variables": dict(details.variables),
         "body_size": details.body_size,
         "history": dict(details.history),
-        "running": {"pid": running[0].pid, "host": running[0].host, **asdict(running[1])}
-        if running
-        else None,
+        "running": {"pid": running[0].pid, "host": running[0].host, **asdict(running[1])} if running else None,
     }
 
 

@@ -15,9 +15,7 @@ def seconds(value: str | float) -> float:
         return float(value)
     match = _DURATION.fullmatch(value.strip())
     if match is None:
-        raise click.BadParameter(
-            f"{value!r} is no duration: give seconds, or a number with s, m, h or d, as 90 or 2h"
-        )
+        raise click.BadParameter(f"{value!r} is no duration: give seconds, or a number with s, m, h or d, as 90 or 2h")
     return float(match[1]) * _UNITS[match[2]]
 
 
@@ -36,7 +34,5 @@ def moment(value: str | float | datetime) -> datetime | float:
             f"{value!r} is no moment: give ISO 8601 with a zone, as 2031-05-01T08:00+02:00, or a UNIX timestamp"
         ) from None
     if found.tzinfo is None:
-        raise click.BadParameter(
-            f"{value!r} has no zone: write {value}Z for UTC, or an offset as in {value}+02:00"
-        )
+        raise click.BadParameter(f"{value!r} has no zone: write {value}Z for UTC, or an offset as in {value}+02:00")
     return found

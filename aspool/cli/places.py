@@ -51,9 +51,7 @@ def browsable(spool: Spool) -> Browsable:
 
 def _check_directory(path: str) -> None:
     if not os.path.lexists(path):
-        raise SpoolUnusable(
-            f"there is no spool at {path}: name another one with -d, or spool something first"
-        )
+        raise SpoolUnusable(f"there is no spool at {path}: name another one with -d, or spool something first")
     try:
         names = os.listdir(path)
     except OSError:

@@ -25,21 +25,11 @@ Command = Callable[..., Any]
 def call_options(command: Command) -> Command:
     """The options that every message can have."""
     options = (
-        click.option(
-            "--at", type=moment, metavar="T", help="run it then: ISO 8601 with a zone, or a UNIX timestamp"
-        ),
-        click.option(
-            "--in", "delay", type=seconds, metavar="S", help="run it in so many seconds (or 90m, 12h, 7d)"
-        ),
-        click.option(
-            "--priority", type=int, metavar="N", help="the smaller the sooner; none comes after all numbers"
-        ),
-        click.option(
-            "--id", metavar="ID", help="while a message with this id waits or runs, no second one is written"
-        ),
-        click.option(
-            "--expires", type=moment, metavar="T", help="bury it instead of running it after that moment"
-        ),
+        click.option("--at", type=moment, metavar="T", help="run it then: ISO 8601 with a zone, or a UNIX timestamp"),
+        click.option("--in", "delay", type=seconds, metavar="S", help="run it in so many seconds (or 90m, 12h, 7d)"),
+        click.option("--priority", type=int, metavar="N", help="the smaller the sooner; none comes after all numbers"),
+        click.option("--id", metavar="ID", help="while a message with this id waits or runs, no second one is written"),
+        click.option("--expires", type=moment, metavar="T", help="bury it instead of running it after that moment"),
         click.option("--body", metavar="FILE", help="the file that travels with it; - is the standard input"),
     )
     for option in reversed(options):
@@ -51,9 +41,7 @@ def call_options(command: Command) -> Command:
 @click.argument("app")
 @click.argument("task")
 @click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option(
-    "--json", "whole", metavar="OBJECT", help="all arguments as one JSON object, instead of KEY=VALUE"
-)
+@click.option("--json", "whole", metavar="OBJECT", help="all arguments as one JSON object, instead of KEY=VALUE")
 @call_options
 @click.option("--spool", metavar="NAME", help="another spool of APP, or an address")
 def send(app: str, task: str, words: Sequence[str], whole: str | None, **options: Any) -> None:

@@ -82,8 +82,4 @@ def _leave_without(patience: float) -> None:
 
 
 def _stuck() -> list[threading.Thread]:
-    return [
-        thread
-        for thread in threading.enumerate()
-        if not thread.daemon and thread is not threading.main_thread()
-    ]
+    return [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]

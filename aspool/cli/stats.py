@@ -64,9 +64,7 @@ def _board_record(board: Board) -> dict[str, Any]:
 
 
 def _worker_rows(living: list[Board]) -> list[tuple[Any, ...]]:
-    return [
-        (board.pid, board.host, output.at(board.since), len(board.entries), board.slots) for board in living
-    ]
+    return [(board.pid, board.host, output.at(board.since), len(board.entries), board.slots) for board in living]
 
 
 def _job_rows(living: list[Board]) -> list[tuple[Any, ...]]:

@@ -89,9 +89,7 @@ def _takes(hint: Any, text: str) -> bool:
 def _by_position(task: AnyTask, values: dict[str, Any]) -> Arguments:
     """Positional-only parameters cannot be passed by name."""
     parameters = task.arguments.signature.parameters.values()
-    first = [
-        one.name for one in parameters if one.kind is inspect.Parameter.POSITIONAL_ONLY and one.name in values
-    ]
+    first = [one.name for one in parameters if one.kind is inspect.Parameter.POSITIONAL_ONLY and one.name in values]
     return tuple(values.pop(name) for name in first), values
 
 

@@ -82,7 +82,7 @@ class MemorySpool:
                 from_thread.run_sync(self._news.set, token=token)
 
     @asynccontextmanager
-    async def serving(self, frequency: Callable[[], float]) -> AsyncIterator[None]:
+    async def serving(self, frequency: Callable[[], float]) -> AsyncIterator[None]:  # noqa: ARG002 - the seam's
         """Open for claiming; nothing needs to be polled."""
         self._loop = threading.get_ident(), current_token()
         self._news = Event()
@@ -111,9 +111,7 @@ class MemorySpool:
                 if isinstance(outcome, Buried):
                     self.dead.append((message, outcome))
                 elif isinstance(outcome, PutOff):
-                    self._keep(
-                        replace(message, due=outcome.due, attempt=outcome.attempt, crashes=outcome.crashes)
-                    )
+                    self._keep(replace(message, due=outcome.due, attempt=outcome.attempt, crashes=outcome.crashes))
                 elif not isinstance(outcome, Done):
                     self._keep(message)
         self._tell()

@@ -4,9 +4,10 @@ import fcntl
 import io
 import os
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -14,7 +15,7 @@ import aiofiles
 from aiofiles.threadpool import wrap
 from anyio import CancelScope, to_thread
 
-from ..body import CHUNK, AsyncFile, Body, is_upload
+from ..body import CHUNK, AsyncFile, Body, Upload, is_upload
 
 
 class _Reader(ABC):
@@ -29,7 +30,7 @@ class _Reader(ABC):
     @asynccontextmanager
     async def open_async(self) -> AsyncIterator[AsyncFile]:
         """The same through aiofiles."""
-        file = wrap(cast(Any, await to_thread.run_sync(self.open)))
+        file = wrap(cast("Any", await to_thread.run_sync(self.open)))
         try:
             yield file
         finally:
@@ -41,7 +42,6 @@ class _Reader(ABC):
         async with self.open_async() as source, aiofiles.open(path, "wb") as target:
             while chunk := await source.read(CHUNK):
                 await target.write(chunk)
-
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -78,7 +78,6 @@ class FileReader(_Reader):
         """The part of the file that is the body."""
         file = self._open()
         return io.BufferedReader(cast("io.RawIOBase", _Slice(file, self.start, self.size)), CHUNK)
-
 
     def _open(self) -> io.FileIO:
         try:
@@ -185,25 +184,29 @@ def _blocks(file: BinaryIO | io.FileIO) -> Iterator[bytes]:
 
 async def chunks_async(body: Body) -> AsyncIterator[bytes]:
     """What a caller gives, piece by piece; files through aiofiles. Raises TypeError for what is no source."""
-    source = body.source
-    if body.is_stored:
-        async for block in body:
-            yield block
-    elif isinstance(source, os.PathLike):
+    if body.is_stored or hasattr(body.source, "__aiter__"):
+        async for block in body if body.is_stored else cast("AsyncIterator[bytes]", body.source):
+            yield _checked(block)
+        return
+    async with _reading(body.source) as read:
+        while block := await read(CHUNK):
+            yield _checked(block)
+
+
+@asynccontextmanager
+async def _reading(source: object) -> AsyncIterator[Callable[[int], Awaitable[bytes]]]:
+    """The async `read` of a path, an upload or an open file."""
+    if isinstance(source, os.PathLike):
         async with aiofiles.open(source, "rb") as opened:
-            while block := await opened.read(CHUNK):
-                yield block
+            yield opened.read
     elif is_upload(source):
-        while block := await cast("Any", source).read(CHUNK):
-            yield _checked(block)
-    elif hasattr(source, "__aiter__"):
-        async for block in cast("AsyncIterator[bytes]", source):
-            yield _checked(block)
+        yield cast("Upload", source).read
     elif _is_file(source):
-        while block := await to_thread.run_sync(cast("BinaryIO", source).read, CHUNK):
-            yield _checked(block)
+        yield partial(to_thread.run_sync, cast("BinaryIO", source).read)
     else:
-        raise TypeError(f"a Body is made of bytes, a path, an open file, an async iterator or an upload, not {source!r}")
+        raise TypeError(
+            f"a Body is made of bytes, a path, an open file, an async iterator or an upload, not {source!r}"
+        )
 
 
 def _is_file(source: object) -> bool:

@@ -27,7 +27,7 @@ PATIENCE = 10.0  # seconds that a spool may take for anything
 def message(**changes: Any) -> Message:
     """A message that is due now."""
     now = time.time()
-    given = {"id": new_id(), "task": "tests.task", "arguments": b'{"n":1}', "spooled": now, "due": now}
+    given: dict[str, Any] = {"id": new_id(), "task": "tests.task", "arguments": b'{"n":1}', "spooled": now, "due": now}
     return Message(**(given | changes))
 
 
@@ -204,12 +204,10 @@ class SpoolConformance:
             async with anyio.create_task_group() as group:
                 group.start_soon(put, spool, message())
                 started = time.monotonic()
-                claims = []
-                while not claims:
+                while not (claims := await spool.claim(1, time.time())):
                     await spool.wait(PATIENCE)
-                    claims = list(await spool.claim(1, time.time()))
                 assert time.monotonic() - started < PATIENCE / 2
-            await settle(spool, claims, Done())
+                await settle(spool, claims, Done())
 
     async def test_waiting_ends_at_its_time(self, spool: Spool) -> None:
         async with served(spool):

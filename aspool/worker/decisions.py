@@ -14,11 +14,11 @@ def refuse(claim: Claim, now: float, max_crashes: int) -> Outcome | None:
     """Why a message does not run now, before anything of it was looked at; None when it may."""
     message = claim.message
     if claim.crashed and message.crashes >= max_crashes:
-        return Buried(
-            f"its worker died {message.crashes} times while running it", "", message.attempt, message.crashes
-        )
+        return Buried(f"its worker died {message.crashes} times while running it", "", message.attempt, message.crashes)
     if message.expires is not None and now > message.expires:
-        return Buried(f"it expired {now - message.expires:.1f} s before it could run", "", message.attempt, message.crashes)
+        return Buried(
+            f"it expired {now - message.expires:.1f} s before it could run", "", message.attempt, message.crashes
+        )
     if claim.newer:
         return unknown(message, now, "a later aspool wrote it")
     if claim.crashed and message.crashes >= SUSPECT_CRASHES:
@@ -40,7 +40,9 @@ def unknown(message: Message, now: float, reason: str) -> PutOff:
     return PutOff(now + wait, message.attempt, message.crashes, reason, unknown=True)
 
 
-def decide(result: Result, message: Message, policy: RetryPolicy, now: float, frequency: float, max_crashes: int) -> Outcome:
+def decide(
+    result: Result, message: Message, policy: RetryPolicy, now: float, frequency: float, max_crashes: int
+) -> Outcome:
     """The outcome of a run. `frequency` in seconds is the wait of SPOOL_RETRY, as uWSGI's next scan."""
     if isinstance(result, Failure):
         return _after_failure(result, message, policy, now, max_crashes)

@@ -62,9 +62,7 @@ class Execution:
         finally:
             self._unseat(run)
         policy = task.policy(claim.message.options)
-        return decisions.decide(
-            result, claim.message, policy, time.time(), self.frequency(), self.settings.max_crashes
-        )
+        return decisions.decide(result, claim.message, policy, time.time(), self.frequency(), self.settings.max_crashes)
 
     def _seat(self, claim: Claim, task: Task[..., Any, Any], started: float) -> Run:
         """The job, shown on the scoreboard and current in this context."""
@@ -94,6 +92,4 @@ class Execution:
 
     def _report_end(self, claim: Claim, started: float, outcome: Outcome) -> None:
         message = claim.message
-        self.report(
-            JobEnded(message.id, message.task or HANDLER, message.attempt + 1, time.time() - started, outcome)
-        )
+        self.report(JobEnded(message.id, message.task or HANDLER, message.attempt + 1, time.time() - started, outcome))

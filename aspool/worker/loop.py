@@ -92,7 +92,10 @@ class Worker:
     # --- running ---------------------------------------------------------------------------------------------
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Run until `stop`, or until a burst or `max_tasks` is over. Raises SpoolUnusable when a spool cannot be opened."""
+        """Run until `stop`, or until a burst or `max_tasks` is over.
+
+        Raises SpoolUnusable when a spool cannot be opened.
+        """
         async with AsyncExitStack() as stack:
             for feed in self._feeds:
                 await stack.enter_async_context(feed.spool.serving(self._frequency))

@@ -39,17 +39,23 @@ def _log_end(event: JobEnded) -> None:
         if logger.isEnabledFor(logging.INFO):
             logger.info("%s %s done in %.3f s", event.task, event.id, event.duration)
     elif isinstance(outcome, Buried):
-        logger.error("%s %s buried: %s%s", _safe(event.task), event.id, _safe(outcome.reason), _indented(outcome.traceback))
+        logger.error(
+            "%s %s buried: %s%s", _safe(event.task), event.id, _safe(outcome.reason), _indented(outcome.traceback)
+        )
     elif isinstance(outcome, PutOff):
         wait, reason = outcome.due - time.time(), _safe(outcome.reason)
-        logger.warning("%s %s attempt %d: %s; again in %.1f s", _safe(event.task), event.id, event.attempt, reason, wait)
+        logger.warning(
+            "%s %s attempt %d: %s; again in %.1f s", _safe(event.task), event.id, event.attempt, reason, wait
+        )
     elif isinstance(outcome, HandedBack):
         logger.info("%s %s handed back: %s", _safe(event.task), event.id, outcome.reason)
 
 
 def _safe(text: str) -> str:
     """Nothing that moves a terminal's cursor or breaks a line."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
+    )
 
 
 def _indented(traceback: str) -> str:

@@ -132,7 +132,7 @@ class Runners:
             with self._harakiri(run):
                 return await to_thread.run_sync(call.run, abandon_on_cancel=True, limiter=self._unlimited)
             # The thread goes on, and so the message stays held, and its place taken, until it ends.
-            while call.is_running:
+            while call.is_running:  # noqa: ASYNC110 - it cannot set an event once it is abandoned
                 await sleep(ENDED_POLL)
         return call.result or _stopped(run)
 
@@ -141,9 +141,7 @@ class Runners:
         async with limiter:
             try:
                 with self._harakiri(run):
-                    return await to_process.run_sync(
-                        run_in_child, child_job, cancellable=True, limiter=self._unlimited
-                    )
+                    return await to_process.run_sync(run_in_child, child_job, cancellable=True, limiter=self._unlimited)
             except BrokenWorkerProcess:
                 reason = (
                     "its process died: it was killed, ran out of memory, ended itself, or could not load the worker's "

@@ -1,4 +1,4 @@
-"""Scoreboard: a small file per worker, a slot per running job, for any process to read. Advisory: nothing depends on it.
+"""Scoreboard: a small file per worker, a slot per running job, for any process to read. Nothing depends on it.
 
 Preallocated and written with pwrite, never mapped: a full disk or a truncated file must not kill the worker.
 """
@@ -110,7 +110,6 @@ class Scoreboard:
                 pass
             os.close(self._fd)
             self._fd = -1
-
 
     def drop(self) -> None:
         """Close it without a trace: in a forked child, which would keep the lock of its parent's board."""

@@ -111,7 +111,17 @@ def wait_for_runs(root: Path, count: int) -> None:
 
 
 UVICORN = ("uvicorn", "web:app", "--port", "{port}", "--workers", "4", "--log-level", "warning")
-GUNICORN = ("gunicorn", "web:app", "--preload", "-w", "4", "-k", "uvicorn_worker.UvicornWorker", "-b", "127.0.0.1:{port}")
+GUNICORN = (
+    "gunicorn",
+    "web:app",
+    "--preload",
+    "-w",
+    "4",
+    "-k",
+    "uvicorn_worker.UvicornWorker",
+    "-b",
+    "127.0.0.1:{port}",
+)
 
 
 @pytest.mark.parametrize("command", [UVICORN, GUNICORN], ids=["uvicorn", "gunicorn-preload"])

@@ -1,5 +1,6 @@
 """Promises under SIGKILL, with real worker processes: nothing lost, nothing run twice at a time, no innocent buried."""
 
+import importlib
 import random
 import sys
 import time
@@ -20,9 +21,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.setenv("STORM_ROOT", str(tmp_path))
     monkeypatch.syspath_prepend(str(APPS))
     sys.modules.pop("storm", None)
-    import storm as module
-
-    return module
+    return importlib.import_module("storm")
 
 
 def waiting(root: Path) -> int:
@@ -36,10 +35,8 @@ def tasks_of(app: object) -> list[Task[..., object, object]]:
 def run_storm(root: Path, app: object, count: int, kills: int, workers: int = 4) -> tuple[list[str], Storm]:
     chance = random.Random(7)
     three = tasks_of(app)
-    ids = []
     with storm(root, workers, "--max-crashes=1000", "--frequency=1") as running:
-        for n in range(count):
-            ids.append(three[n % 3].spool_sync(chance.uniform(0.001, 0.03)).id)
+        ids = [three[n % 3].spool_sync(chance.uniform(0.001, 0.03)).id for n in range(count)]
         for k in range(kills):
             goal = (k + 1) * count // (kills + 2)
             wait_until(lambda goal=goal: len(running.counted("end")) >= goal, 120)  # type: ignore[misc]  # bound now
@@ -54,7 +51,9 @@ def check(ids: list[str], running: Storm, kills: int, root: Path) -> None:
     assert not running.counted("overlap"), "a message had two live runs"
     assert [id for id in ids if not ended[id]] == [], "acknowledged, but never ran to its end"
     repeats = [(id, pid) for id, pids in running.workers_of_runs().items() for pid in pids[:-1]]
-    assert [repeat for repeat in repeats if repeat[1] not in running.killed] == [], "only an interrupted run is repeated"
+    assert [repeat for repeat in repeats if repeat[1] not in running.killed] == [], (
+        "only an interrupted run is repeated"
+    )
     assert len(repeats) == sum(started.values()) - len(ids)
     in_the_gap = sum(ended.values()) - len(ids)
     print(f"{kills} kills, {len(repeats)} runs repeated, {in_the_gap} of them had ended but were not acknowledged yet")

@@ -96,7 +96,9 @@ def test_1000_due_among_a_million_future_tasks(tmp_path: Path) -> None:
     finally:
         worker.send_signal(signal.SIGTERM)
         peak = peak_rss(worker)
-    print(f"first of 1,000 due after {first:.1f} s, RSS {rss / MIB:.0f} MiB (peak {peak / MIB:.0f}), idle {idle:.3%} CPU")
+    print(
+        f"first of 1,000 due after {first:.1f} s, RSS {rss / MIB:.0f} MiB (peak {peak / MIB:.0f}), idle {idle:.3%} CPU"
+    )
     assert first < 10
     assert peak < 300_000_000
     assert idle < 0.005

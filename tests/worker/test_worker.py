@@ -304,7 +304,10 @@ async def test_an_unknown_task_stays_and_is_shown(spooler: Spooler, directory: D
     await directory.put([Message(id="raw", raw={b"a": b"b"}, spooled=now, due=now)])
     outcomes = await burst(spooler)
     assert all(isinstance(outcome, PutOff) and outcome.unknown for _, outcome in outcomes)
-    assert [(item.id, item.state, item.attempt) for item in listed(spooler)] == [("abc", "unknown", 0), ("raw", "unknown", 0)]
+    assert [(item.id, item.state, item.attempt) for item in listed(spooler)] == [
+        ("abc", "unknown", 0),
+        ("raw", "unknown", 0),
+    ]
 
 
 async def test_arguments_that_no_longer_fit_are_buried(spooler: Spooler, directory: DirectorySpool) -> None:
@@ -336,7 +339,8 @@ async def test_the_handler_gets_raw_messages(spooler: Spooler) -> None:
     def handler(variables: dict[str, str], body: Body) -> None:
         seen.append((variables, body.file.read()))
 
-    await spooler.spool({"ToGroup": "customers", b"latin1": b"\xe9", "n": 5, "body": b"the body"})
+    variables: dict[str | bytes, object] = {"ToGroup": "customers", b"latin1": b"\xe9", "n": 5, "body": b"the body"}
+    await spooler.spool(variables)
     await burst(spooler)
     assert seen == [({"ToGroup": "customers", "latin1": "\udce9", "n": "5"}, b"the body")]
 

@@ -40,8 +40,7 @@ def never_run(path: str) -> list[Finding]:
     if not strange:
         return [ok("files", "every task file can run")]
     findings = [
-        warn("files", f"{one.path} never runs: {one.why}", "move it away, or put it right")
-        for one in strange[:SHOWN]
+        warn("files", f"{one.path} never runs: {one.why}", "move it away, or put it right") for one in strange[:SHOWN]
     ]
     if len(strange) > SHOWN:
         findings.append(warn("files", f"and {len(strange) - SHOWN} more like these", "look at them too"))
@@ -103,9 +102,7 @@ def leftovers(path: str) -> list[Finding]:
     findings = []
     private = os.path.join(path, PRIVATE)
     if ids := sum(_links(entry) == 1 for entry in _entries(os.path.join(private, "ids"))):
-        findings.append(
-            ok("ids", f"{ids} of finished messages are left; they are freed when they are used again")
-        )
+        findings.append(ok("ids", f"{ids} of finished messages are left; they are freed when they are used again"))
     if parts := sum(_age(entry) > OLD for entry in _entries(os.path.join(private, "tmp"))):
         text = f"{parts} unfinished files are older than an hour: their writers have died"
         findings.append(warn("leftovers", text, f"rm {os.path.join(private, 'tmp')}/*"))
@@ -133,9 +130,7 @@ def put_aside(path: str) -> list[Finding]:
 
 
 def _aside(path: str, area: str, advice: str) -> Finding:
-    kept = [
-        entry for entry in _entries(os.path.join(path, PRIVATE, area)) if not entry.name.endswith(".json")
-    ]
+    kept = [entry for entry in _entries(os.path.join(path, PRIVATE, area)) if not entry.name.endswith(".json")]
     return warn(area, f"{len(kept):,} in {PRIVATE}/{area}", advice) if kept else ok(area, "none")
 
 

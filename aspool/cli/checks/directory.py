@@ -13,9 +13,7 @@ CLEANED = ("/tmp", "/var/tmp")  # noqa: S108 - where a spool should not lie
 def existence(path: str) -> Finding:
     """Whether there is a directory, under its own name. What fails here makes all other checks pointless."""
     if os.path.islink(path):
-        return fail(
-            "directory", f"{path} is a symbolic link", f"name the real directory: {os.path.realpath(path)}"
-        )
+        return fail("directory", f"{path} is a symbolic link", f"name the real directory: {os.path.realpath(path)}")
     if not os.path.lexists(path):
         above = os.path.dirname(path)
         if not os.path.isdir(above):

@@ -47,9 +47,7 @@ def file_system(path: str) -> Finding:
             "move the spool to a disk, unless that is meant",
         )
     if kind == "overlay":
-        return warn(
-            "file system", "overlay: the tasks are gone with the container", "put the spool on a volume"
-        )
+        return warn("file system", "overlay: the tasks are gone with the container", "put the spool on a volume")
     return ok("file system", kind or "unknown: /proc/self/mountinfo cannot be read")
 
 
@@ -63,9 +61,7 @@ def kind_of(path: str, mounts: str = "/proc/self/mountinfo") -> str:
                 fields, _, rest = line.partition(" - ")
                 point = _unescaped(fields.split()[4])
                 inside = real == point or real.startswith(point.rstrip("/") + "/")
-                if inside and len(point) >= len(
-                    found
-                ):  # the later of two mounts at one point hides the other
+                if inside and len(point) >= len(found):  # the later of two mounts at one point hides the other
                     found, kind = point, rest.split()[0]
     except (OSError, IndexError):
         return ""

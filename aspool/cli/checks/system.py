@@ -47,9 +47,7 @@ def attributes(path: str) -> Finding:
         with probe(path) as fd:
             os.setxattr(fd, "user.aspool", b"probe")
     except (OSError, AttributeError) as error:
-        reason = (
-            os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not in this Python"
-        )
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not in this Python"
         return warn("attributes", f"user attributes do not work ({reason})",
                     "mount with user_xattr if you can; else a byte in the file's header says that it runs")  # fmt: skip
     return ok("attributes", "user attributes work")

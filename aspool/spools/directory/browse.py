@@ -210,7 +210,10 @@ class Browser:
             descriptors.close_descriptor(fd)
         return Details(
             listed,
-            {key.decode(errors="backslashreplace"): value.decode(errors="backslashreplace") for key, value in variables.items()},
+            {
+                key.decode(errors="backslashreplace"): value.decode(errors="backslashreplace")
+                for key, value in variables.items()
+            },
             size - packet.size - front,
             self._record(listed.state, name) if listed.state in PUT_ASIDE else {},
         )
@@ -269,7 +272,6 @@ class Browser:
             unlock(fd)
             descriptors.close_descriptor(fd)
         return True
-
 
     def _link_id(self, fd: int, id: str) -> bool:
         """Let a message that its caller named have its id again; False while another one has it."""
@@ -336,5 +338,3 @@ def _task_of(fd: int) -> str | None:
 
 def _datetime(moment: float) -> datetime | None:
     return datetime.fromtimestamp(moment, UTC) if moment else None
-
-

@@ -19,7 +19,7 @@ FAR_FUTURE = 4_102_444_800  # 2100-01-01: the mtime of a dead message that could
 
 
 def bury(tree: Tree, place: Place, name: str, fd: int, message: Message, outcome: Buried, *, durable: bool) -> None:
-    """Move a message to the dead ones; on a full disk park it where it lies. Raises OSError when not even that works."""
+    """Move a message to the dead ones; on a full disk park it where it lies. Raises OSError if not even that works."""
     marks_say = marks.Mark(marks.DEAD, outcome.attempt, outcome.crashes)
     try:
         target = FileName(microseconds(message.due), message.id, outcome.attempt, outcome.crashes)

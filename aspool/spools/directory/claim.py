@@ -21,12 +21,19 @@ from .bury import quarantine, retire
 from .draft import CHECKSUM, LENGTH, checksum_fits
 from .locks import may_flock, try_lock
 from .names import FileName
-from .tree import Place, Tree
+from .tree import NOWHERE, Place, Tree
 from .unique import is_id_of
 
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 YOUNG = 60.0  # seconds: a short file may still be written by uWSGI, which creates before it locks
-GONE, BUSY, LATER, STRANGE, BROKEN_DISK, NO_DESCRIPTORS = "gone", "busy", "later", "strange", "broken disk", "no descriptors"
+GONE, BUSY, LATER, STRANGE, BROKEN_DISK, NO_DESCRIPTORS = (
+    "gone",
+    "busy",
+    "later",
+    "strange",
+    "broken disk",
+    "no descriptors",
+)
 _STRANGE = (errno.ELOOP, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV, errno.ENOTDIR)
 
 
@@ -52,12 +59,12 @@ class FileClaim(Claim):
     """A claim that is a locked file."""
 
     fd: int = -1
-    place: Place = Place("", -1)
+    place: Place = NOWHERE
     name: str = ""
     linked: bool = False  # it has an id of its caller's, a second link
 
 
-class _Unclaimed(Exception):  # noqa: N818 - control flow between the steps of a claim
+class _Unclaimed(Exception):
     def __init__(self, skip: Skip) -> None:
         self.skip = skip
 
@@ -171,9 +178,7 @@ def due_moment(name: FileName, found: os.stat_result) -> float:
     return found.st_mtime if found.st_mtime > latest else due
 
 
-def _read(
-    fd: int, found: os.stat_result, name: FileName, place: Place, now: float
-) -> tuple[wire.Packet, Message, int]:
+def _read(fd: int, found: os.stat_result, name: FileName, place: Place, now: float) -> tuple[wire.Packet, Message, int]:
     """The packet, the message and where the body starts. Raises BadPacket or BadFile, for old files only."""
     data = os.pread(fd, min(found.st_size, wire.LARGEST_PACKET), 0)
     try:
@@ -184,8 +189,8 @@ def _read(
             raise BadFile(f"its arguments take {front_length} bytes, but the file ends before")
         front = os.pread(fd, front_length, packet.size) if front_length else b""
         message = from_variables(
-            packet.variables, front, id=name.id, due=name.due / 1_000_000, priority=place.priority, attempt=name.attempt,
-            crashes=name.crashes,
+            packet.variables, front, id=name.id, due=name.due / 1_000_000, priority=place.priority,
+            attempt=name.attempt, crashes=name.crashes,
         )  # fmt: skip
     except (BadPacket, BadFile):
         # Without a checksum of ours the file is another program's, which may not have finished writing it.

@@ -23,7 +23,18 @@ SMALL = 64 * 1024  # bytes: what is smaller goes to the disk in one write
 class Draft:
     """One message on its way into a place. Use: `begin`, `write` the body, `seal`, then link it, then `close`."""
 
-    __slots__ = ("_body_size", "_checksum", "_pending", "_template", "_tmp", "_written", "fd", "message", "place", "tree")
+    __slots__ = (
+        "_body_size",
+        "_checksum",
+        "_pending",
+        "_template",
+        "_tmp",
+        "_written",
+        "fd",
+        "message",
+        "place",
+        "tree",
+    )
 
     def __init__(self, tree: Tree, message: Message, *, durable: bool) -> None:
         self.tree = tree

@@ -5,11 +5,11 @@ While one trip is under way the next one gathers; the first who waits makes it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
-from anyio import CancelScope, CapacityLimiter, Event, to_thread
+from anyio import CancelScope, CapacityLimiter, Event
 
 from .publish import GROUP, Answer, Item
+from .trips import trip
 
 
 @dataclass(slots=True, eq=False)
@@ -36,18 +36,19 @@ class Groups:
             if self._busy:
                 await mine.woken.wait()
             if mine.answers is None:
-                await self._trip(mine)
+                await self._make_trip()
         assert mine.answers is not None
         return mine.answers
 
-    async def _trip(self, mine: _Waiting) -> None:
+    async def _make_trip(self) -> None:
         self._busy = True
         group = self._next_group()
         everything = [item for waiting in group for item in waiting.items]
+        answers: list[Answer]
         try:
-            answers = await to_thread.run_sync(partial(self._publish, everything), limiter=self._limiter)
+            answers = await trip(self._limiter, self._publish, everything)
         except Exception as error:  # nothing of it is known to be in
-            answers = [error] * len(everything)
+            answers = [error for _ in everything]
         for waiting in group:
             waiting.answers, answers = answers[: len(waiting.items)], answers[len(waiting.items) :]
             waiting.woken.set()

@@ -1,8 +1,11 @@
 """Whether the disk answers so quickly that a thread would only be in the way."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 QUICK = 0.002  # seconds that one small operation may take on the event loop
 DISTRUST = 5.0  # seconds during which a disk that was slow is used from a thread
@@ -23,13 +26,11 @@ class Pace:
         """Whether an operation may run on the loop now."""
         return time.monotonic() >= self._slow_until
 
-    @contextmanager
-    def measured(self, operations: int) -> Iterator[None]:
-        """Around so many operations on the loop."""
+    def measured(self, operations: int, work: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Do so many operations here, on the loop, and look how long they take."""
         started = time.monotonic()
-        try:
-            yield
-        finally:
-            ended = time.monotonic()
-            if ended - started > QUICK * operations:
-                self._slow_until = ended + DISTRUST
+        result = work(*args)
+        ended = time.monotonic()
+        if ended - started > QUICK * operations:
+            self._slow_until = ended + DISTRUST
+        return result

@@ -52,9 +52,7 @@ class Publisher:
         steps: list[Draft | Exception] = [self._write(item) for item in items]
         if self.durable:
             steps = self._sync_files(steps)
-        answers: list[Answer] = []
-        for step in steps:
-            answers.append(step if isinstance(step, Exception) else self._link(step))
+        answers = [step if isinstance(step, Exception) else self._link(step) for step in steps]
         if self.durable:
             answers = self._sync_directories(steps, answers)
         for step in steps:
@@ -144,7 +142,11 @@ class Publisher:
     def refusal(self, error: Exception) -> Exception:
         """What a caller is told of an error: a CallError or TypeError as it is, the disk's in words."""
         if not isinstance(error, OSError):
-            return error if isinstance(error, AspoolError | TypeError) else NotSpooled(f"its body could not be read: {error!r}")
+            return (
+                error
+                if isinstance(error, AspoolError | TypeError)
+                else NotSpooled(f"its body could not be read: {error!r}")
+            )
         if self._tree.is_gone():
             return SpoolUnusable(f"the spool {self._tree.path} has been deleted or replaced while it was in use")
         advice = "make room and spool again" if error.errno in _full else "look at the disk and the directory's mode"

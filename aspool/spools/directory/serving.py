@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from anyio import CancelScope, CapacityLimiter, Event, move_on_after, to_thread, wait_readable
+from anyio import CapacityLimiter, Event, move_on_after, to_thread, wait_readable
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
@@ -22,6 +22,7 @@ from .pace import Pace
 from .publish import GROUP
 from .scan import scan
 from .tree import Place, Tree
+from .trips import trip
 from .watch import start_watching
 
 logger = logging.getLogger("aspool.directory")
@@ -189,8 +190,7 @@ class Serving:
             candidates = self._look.take(min(limit - len(claims), GROUP), now)
             if not candidates:
                 break
-            with CancelScope(shield=True):
-                answers = await to_thread.run_sync(self._claimer.claim_all, candidates, now, limiter=self._disk)
+            answers = await trip(self._disk, self._claimer.claim_all, candidates, now)
             claims += self._sort_out(candidates, answers, now)
         if self._look.wants_scan:
             self._scan_wanted.set()
@@ -216,7 +216,9 @@ class Serving:
         for start in range(0, len(settled), GROUP):
             items = [_Unsettled(_file_claim(claim), outcome) for claim, outcome in settled[start : start + GROUP]]
             for item, error in await self._try(items):
-                text = f"the end of {item.claim.name} cannot be written ({error.strerror}): it is held, and not run again"
+                text = (
+                    f"the end of {item.claim.name} cannot be written ({error.strerror}): it is held, and not run again"
+                )
                 logger.error("%s: %s", self._tree.path, text)
                 self._unsettled.append(item)
 
@@ -236,11 +238,9 @@ class Serving:
         """Settle in one trip to the disk; what was refused comes back with the reason."""
         names = [item.claim.name for item in items]
         if self._pace.is_quick and not any(isinstance(item.outcome, Buried) for item in items):
-            with self._pace.measured(len(items)):
-                errors = _finish_all(self._finisher, items)
+            errors = self._pace.measured(len(items), _finish_all, self._finisher, items)
         else:
-            with CancelScope(shield=True):
-                errors = await to_thread.run_sync(_finish_all, self._finisher, items, limiter=self._disk)
+            errors = await trip(self._disk, _finish_all, self._finisher, items)
         for item, name, error in zip(items, names, errors, strict=True):
             if error is None:
                 self._forget(item, name)

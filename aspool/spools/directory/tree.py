@@ -39,6 +39,9 @@ class Place:
         return int(self.path.split("/")[0]) if self.path else None
 
 
+NOWHERE = Place("", -1)
+
+
 def rank_of(path: str) -> tuple[float, ...]:
     """The order of work: by number, a directory in a directory first, the spool itself last (uWSGI's ordered scan)."""
     return (*(int(part) for part in path.split("/") if part), math.inf)
@@ -107,7 +110,9 @@ class Tree:
         private = self._make(PRIVATE, top)
         self._areas[""] = private
         if os.fstat(private).st_dev != found.st_dev:
-            raise SpoolUnusable(f"{self.path}/{PRIVATE} lies on another file system than the spool: files cannot move there")
+            raise SpoolUnusable(
+                f"{self.path}/{PRIVATE} lies on another file system than the spool: files cannot move there"
+            )
         for area in AREAS:
             self._areas[area] = self._make(area, private)
         self._check_version(private)
@@ -126,7 +131,9 @@ class Tree:
         finally:
             os.close(version)
         if text not in ("", VERSION):  # empty: another process is writing it now
-            raise SpoolUnusable(f"the spool {self.path} has format {text!r}, this aspool knows {VERSION}: use a newer one")
+            raise SpoolUnusable(
+                f"the spool {self.path} has format {text!r}, this aspool knows {VERSION}: use a newer one"
+            )
 
     def _make(self, name: str, parent: int) -> int:
         """A directory of 0700 below another one, made if missing, never through a link."""
@@ -221,7 +228,9 @@ class Tree:
         with self._lock:
             self._forget()
             if not os.path.lexists(self.path):
-                raise SpoolUnusable(f"the spool {self.path} has been deleted while it was in use; make the directory again")
+                raise SpoolUnusable(
+                    f"the spool {self.path} has been deleted while it was in use; make the directory again"
+                )
             self.open(create=False)
 
 

@@ -51,7 +51,7 @@ def place(spool: DirectorySpool, entry: dict[str, Any]) -> Path:
 
 
 def is_foreign(entry: dict[str, Any]) -> bool:
-    return entry.get("modifier1", 17) != 17
+    return bool(entry.get("modifier1", 17) != 17)
 
 
 async def check_claim(claim: Claim, entry: dict[str, Any]) -> None:
