@@ -19,9 +19,15 @@ async def running(spooler: Spooler, settings: WorkerSettings | None = None, **op
     Raises SpoolUnusable when a spool cannot be opened, CallError for an option that does not exist.
     """
     worker = Worker(spooler, (settings or WorkerSettings()).changed(**options), embedded=True)
+    await spooler.open()
+    failure: Exception | None = None
     async with create_task_group() as group:
         await group.start(worker.run)
         try:
             yield worker
+        except Exception as error:  # raised again outside of the group, which would wrap it
+            failure = error
         finally:
             worker.stop("the program ends")
+    if failure is not None:
+        raise failure

@@ -1,5 +1,6 @@
 """Both of our spools do what every spool must do."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,28 @@ class TestDirectoryWithoutInotify(SpoolConformance):
     @pytest.fixture
     def spool(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
         monkeypatch.setattr("aspool.spools.directory.serving.start_watching", lambda: None)
+        return DirectorySpool(tmp_path / "spool", durability="process")
+
+
+class TestDirectoryWithoutExtendedAttributes(SpoolConformance):
+    """As on a file system that has no xattrs: header byte 3 is the mark."""
+
+    @pytest.fixture
+    def spool(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
+        def refuse(*args: object) -> None:
+            raise OSError(errno.ENOTSUP, "not supported")
+
+        for name in ("setxattr", "getxattr", "removexattr"):
+            monkeypatch.setattr(f"aspool.spools.directory.marks.os.{name}", refuse)
+        return DirectorySpool(tmp_path / "spool", durability="process")
+
+
+class TestDirectoryOnASlowDisk(SpoolConformance):
+    """Where every trip goes to a thread."""
+
+    @pytest.fixture
+    def spool(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
+        monkeypatch.setattr("aspool.spools.directory.pace.Pace.is_quick", False)
         return DirectorySpool(tmp_path / "spool", durability="process")
 
 

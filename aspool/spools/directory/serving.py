@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from anyio import CapacityLimiter, Event, move_on_after, to_thread, wait_readable
 from anyio.abc import TaskGroup
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint
 
 from ...errors import SpoolUnusable
 from ...outcomes import Buried, HandedBack, Outcome, PutOff
@@ -21,10 +21,12 @@ from .look import Look
 from .pace import Pace
 from .publish import GROUP
 from .scan import scan
+from .sweep import INTERVAL, sweep
 from .tree import Place, Tree
 from .trips import trip
 from .watch import start_watching
 
+QUICK_GROUP = 16  # files that are claimed on the event loop in one go
 logger = logging.getLogger("aspool.directory")
 UNSETTLED_WAIT = 1.0  # seconds until a finish that the disk refused is tried again, doubled up to a minute
 LONGEST_UNSETTLED_WAIT = 60.0
@@ -144,7 +146,11 @@ class Serving:
 
     async def _keep_polling(self) -> None:
         """Events may be lost, and some file systems have none: look at the directories themselves now and then."""
+        swept = -INTERVAL
         while True:
+            if time.monotonic() - swept >= INTERVAL:
+                swept = time.monotonic()
+                await to_thread.run_sync(sweep, self._tree, limiter=self._scans)
             self._look.frequency = self._frequency()
             with move_on_after(self._look.frequency):
                 await Event().wait()
@@ -187,10 +193,15 @@ class Serving:
             self._read_events()
         claims: list[FileClaim] = []
         while len(claims) < limit:
-            candidates = self._look.take(min(limit - len(claims), GROUP), now)
+            quick = self._pace.is_quick
+            candidates = self._look.take(min(limit - len(claims), QUICK_GROUP if quick else GROUP), now)
             if not candidates:
                 break
-            answers = await trip(self._disk, self._claimer.claim_all, candidates, now)
+            if quick:
+                answers = self._pace.measured(len(candidates), self._claimer.claim_all, candidates, now)
+                await cancel_shielded_checkpoint()  # others get their turn, and what is claimed is not lost
+            else:
+                answers = await trip(self._disk, self._claimer.claim_all, candidates, now)
             claims += self._sort_out(candidates, answers, now)
         if self._look.wants_scan:
             self._scan_wanted.set()
