@@ -35,7 +35,7 @@ def is_suspect(message: Message) -> bool:
 
 def unknown(message: Message, now: float, reason: str) -> PutOff:
     """A message that this worker cannot run, but another may: put off by its age, uncharged, and shown."""
-    age = now - message.spooled if message.spooled else LONGEST_UNKNOWN_WAIT / 6
+    age = now - (message.spooled or message.due)
     wait = min(LONGEST_UNKNOWN_WAIT, max(SHORTEST_UNKNOWN_WAIT, age))
     return PutOff(now + wait, message.attempt, message.crashes, reason, unknown=True)
 

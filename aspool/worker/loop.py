@@ -15,13 +15,14 @@ from ..protocol import Claim, KeepsScoreboards, Spool
 from ..settings import WorkerSettings
 from ..spooler import Spooler
 from .execution import Execution
-from .report import log
+from .report import log, logger
 from .runners import Run, Runners
 from .scoreboard import Scoreboard
 
 BATCH = 64  # messages in one trip to the spool
 LONGEST_WAIT = 3600.0  # seconds
-OVERDUE_POLL = 1.0  # seconds between looks at jobs that have a harakiri
+OVERDUE_POLL = 1.0  # seconds between looks for jobs that do not stop
+IDLE_OVERDUE_POLL = 5.0  # and while nothing runs
 
 Observer = Callable[[Event], None]
 
@@ -164,7 +165,7 @@ class Worker:
             try:
                 claims = await feed.spool.claim(limit, time.time())
             finally:
-                self._free += limit - len(claims)
+                self._free_places(limit - len(claims))
             for claim in claims:
                 self.runs += 1
                 jobs.start_soon(self._run, feed, execution, claim)
@@ -215,7 +216,7 @@ class Worker:
         except get_cancelled_exc_class():
             if any(run.claim is claim for run in self._running):  # its thread does not stop
                 feed.spool.abandon(claim)
-                self._free_place()
+                self._free_places(1)
             else:
                 self._settled(feed, claim, HandedBack(f"the worker stopped ({self._stop_reason})"))
             raise
@@ -240,13 +241,12 @@ class Worker:
             while feed.settled:
                 batch, feed.settled = feed.settled[:BATCH], feed.settled[BATCH:]
                 await feed.spool.finish(batch)
-                self._free += len(batch)
-                self._place_freed.set()
+                self._free_places(len(batch))
         finally:
             feed.is_settling = False
 
-    def _free_place(self) -> None:
-        self._free += 1
+    def _free_places(self, count: int) -> None:
+        self._free += count
         self._place_freed.set()
 
     # --- reporting -------------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ class Worker:
         """Report, once, a job that does not stop after its harakiri and the grace."""
         reported: set[Run] = set()
         while True:
-            await anyio.sleep(OVERDUE_POLL if self._running else self._frequency())
+            await anyio.sleep(OVERDUE_POLL if self._running else IDLE_OVERDUE_POLL)
             now = anyio.current_time()
             reported &= self._running
             for run in list(self._running):
@@ -268,11 +268,4 @@ class Worker:
             try:
                 observer(event)
             except Exception:
-                log_broken_observer(observer)
-
-
-def log_broken_observer(observer: Observer) -> None:
-    """An observer raised: say so, and go on."""
-    import logging
-
-    logging.getLogger("aspool.worker").exception("the observer %r failed", observer)
+                logger.exception("the observer %r failed", observer)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -397,6 +398,23 @@ async def test_several_spools_and_priorities(tmp_path: Path) -> None:
     assert order.index("one") < order.index("five")
 
 
+async def test_a_spool_with_few_places_does_not_starve_behind_another(tmp_path: Path) -> None:
+    ran = anyio.Event()
+    spooler = Spooler(tmp_path / "a", spools={"b": tmp_path / "b", "c": tmp_path / "c"})
+
+    @spooler.task
+    async def task() -> None:
+        ran.set()
+
+    async with running(spooler, concurrency=1):
+        await anyio.sleep(0.1)
+        for name in ("default", "b", "c"):
+            ran = anyio.Event()
+            await task.using(spool=name).spool()
+            with anyio.fail_after(5):
+                await ran.wait()
+
+
 async def test_a_task_spooled_while_idle_starts_at_once(spooler: Spooler) -> None:
     started = anyio.Event()
 
@@ -460,7 +478,8 @@ async def test_a_broken_observer_fails_no_job(spooler: Spooler, caplog: pytest.L
 
 
 def files_of(pid: int) -> list[str]:
-    return [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()]
+    found = subprocess.run(["ls", "-l", f"/proc/{pid}/fd"], capture_output=True, text=True, check=False)
+    return found.stdout.splitlines()
 
 
 async def test_a_fork_in_a_task_inherits_no_lock(spooler: Spooler, directory: DirectorySpool) -> None:

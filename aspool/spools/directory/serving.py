@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from anyio import CapacityLimiter, Event, move_on_after, to_thread, wait_readable
+from anyio import CapacityLimiter, Event, move_on_after, sleep, to_thread, wait_readable
 from anyio.abc import TaskGroup
 from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint
 
@@ -152,8 +152,7 @@ class Serving:
                 swept = time.monotonic()
                 await to_thread.run_sync(sweep, self._tree, limiter=self._scans)
             self._look.frequency = self._frequency()
-            with move_on_after(self._look.frequency):
-                await Event().wait()
+            await sleep(self._look.frequency)
             if await to_thread.run_sync(self._tree.is_gone, limiter=self._scans):
                 self._reopen()
             else:

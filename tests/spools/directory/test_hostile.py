@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import time
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -13,6 +12,7 @@ from aspool import DirectorySpool
 from aspool.outcomes import Buried, HandedBack, PutOff
 from aspool.spools.directory.claim import Candidate, Claimer, FileClaim
 from aspool.spools.directory.finish import Finisher
+from aspool.spools.directory.names import PREFIX
 from aspool.spools.directory.tree import PRIVATE
 from aspool.wire import encode
 
@@ -28,10 +28,10 @@ packets = st.builds(encode, st.dictionaries(keys, values, max_size=8), st.intege
 contents = st.one_of(st.binary(max_size=200), st.tuples(packets, st.binary(max_size=50)).map(b"".join))
 file_names = st.one_of(
     st.from_regex(r"uwsgi_spoolfile_on_[0-9]{16}_[A-Za-z0-9._-]{1,20}_[0-9]{1,6}_[0-9]{1,3}", fullmatch=True),
-    st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), max_size=40).map("uwsgi_spoolfile_on_".__add__),
+    st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), max_size=40).map(PREFIX.__add__),
 )
 outcomes = st.sampled_from(
-    [HandedBack(), PutOff(time.time() + 1e6, 1, 1), PutOff(4e9, 999_999_999, 99_999), Buried("x" * 5000, "\udcff", 7, 7)]
+    [HandedBack(), PutOff(3e9, 1, 1), PutOff(4e9, 999_999_999, 99_999), Buried("x" * 5000, "\udcff", 7, 7)]
 )
 
 
