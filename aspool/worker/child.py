@@ -33,6 +33,7 @@ class ChildJob:
     """All that a child needs to run one job; it travels pickled."""
 
     parent: int  # pid of the worker
+    output: str  # the path of the pipe to its standard error
     module: str
     qualname: str
     name: str
@@ -50,7 +51,7 @@ class ChildJob:
 def run_in_child(child_job: ChildJob) -> Result:
     """Run one job. Whatever it raises comes back as a Failure, SystemExit and KeyboardInterrupt too."""
     _ignore_signals_of_the_terminal()
-    with child_job.reader.hold(), _streams(child_job.parent):
+    with child_job.reader.hold(), _streams(child_job.output):
         _die_with(child_job.parent)
         try:
             task = _find_task(child_job)
@@ -110,16 +111,16 @@ def _ignore_signals_of_the_terminal() -> None:
 
 
 @contextmanager
-def _streams(parent: int) -> Iterator[None]:
-    """While a job runs, descriptors 1 and 2 are the worker's standard error and 0 is empty.
+def _streams(output: str) -> Iterator[None]:
+    """While a job runs, descriptors 1 and 2 lead to the worker's standard error and 0 is empty.
 
     Otherwise a program that the job starts would write into the pipe to the worker.
     """
     kept = [os.dup(number) for number in (0, 1, 2)]
     quiet = os.open(os.devnull, os.O_RDWR)
     try:
-        loud = os.open(f"/proc/{parent}/fd/2", os.O_WRONLY | os.O_APPEND)
-    except OSError:  # a socket, or no /proc here
+        loud = os.open(output, os.O_WRONLY)
+    except OSError:  # no /proc here
         loud = os.dup(quiet)
     os.dup2(quiet, 0)
     os.dup2(loud, 1)

@@ -15,6 +15,7 @@ from ..protocol import Claim, KeepsScoreboards, Spool
 from ..settings import WorkerSettings
 from ..spooler import Spooler
 from .execution import Execution
+from .output import ChildOutput
 from .report import log, logger
 from .runners import Run, Runners
 from .scoreboard import Scoreboard
@@ -103,7 +104,9 @@ class Worker:
                 self._set_up_board(feed, stack)
             self._report(WorkerStarted(tuple(feed.spool.address for feed in self._feeds)))
             task_status.started()
-            await self._serve()
+            output = ChildOutput()
+            stack.callback(output.close)
+            await self._serve(output)
         self._report(WorkerStopped(self.runs))
 
     def _set_up_board(self, feed: _Feed, stack: AsyncExitStack) -> None:
@@ -114,12 +117,13 @@ class Worker:
     def _frequency(self) -> float:
         return self.spooler.frequency or self.settings.frequency
 
-    async def _serve(self) -> None:
+    async def _serve(self, output: ChildOutput) -> None:
         async with create_task_group() as background:
             background.start_soon(self._keep_watching_overdue)
+            background.start_soon(output.keep_copying)
             try:
                 async with create_task_group() as jobs:
-                    await self._claim_until_stopped(jobs)
+                    await self._claim_until_stopped(jobs, Runners(self.settings, output.path))
                     await self._drain(jobs.cancel_scope)
             finally:
                 with CancelScope(shield=True):
@@ -127,8 +131,7 @@ class Worker:
                         await self._settle(feed)
                 background.cancel_scope.cancel()
 
-    async def _claim_until_stopped(self, jobs: TaskGroup) -> None:
-        runners = Runners(self.settings)
+    async def _claim_until_stopped(self, jobs: TaskGroup, runners: Runners) -> None:
         async with create_task_group() as feeding:
             for feed in self._feeds:
                 execution = Execution(

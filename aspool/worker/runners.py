@@ -93,7 +93,8 @@ class ThreadCall:
 class Runners:
     """The places for threads and processes of one worker."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, output: str) -> None:
+        self._output = output
         self._grace = settings.harakiri_grace
         self._default_harakiri = settings.harakiri
         self._threads = CapacityLimiter(settings.threads)
@@ -137,7 +138,7 @@ class Runners:
         return call.result or _stopped(run)
 
     async def _in_process(self, run: Run, limiter: CapacityLimiter) -> Result:
-        child_job = _child_job(run)
+        child_job = _child_job(run, self._output)
         async with limiter:
             try:
                 with self._harakiri(run):
@@ -171,10 +172,11 @@ def _stopped(run: Run) -> Failure:
     return Failure(f"harakiri: it was stopped after {run.harakiri:g} s")
 
 
-def _child_job(run: Run) -> ChildJob:
+def _child_job(run: Run, output: str) -> ChildJob:
     message, function = run.claim.message, run.task.function
     return ChildJob(
         parent=os.getpid(),
+        output=output,
         module=module_of(function),
         qualname=function.__qualname__,
         name=run.task.name,
