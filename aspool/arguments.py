@@ -100,14 +100,13 @@ class Arguments:
 
         Raises ArgumentsUnfit when they no longer fit the function.
         """
-        from pydantic import ValidationError
-
         if not data and not self._plain:
             return (), {}
         try:
             values = dict(self._adapter.validate_json(data or b"{}"))
-        except ValidationError as error:
-            raise ArgumentsUnfit(f"the stored arguments do not fit {self.task}: {_explain(error)}") from None
+        except ValueError as error:  # pydantic's ValidationError
+            reason = _explain(typing.cast("ValidationError", error))
+            raise ArgumentsUnfit(f"the stored arguments do not fit {self.task}: {reason}") from None
         return self._spread(values)
 
     def _take_body(self, given: dict[str, Any]) -> Body | None:

@@ -115,6 +115,7 @@ class Task(Generic[P, R, T]):
         self.name = name
         self.options = options
         self.is_handler = name == HANDLER
+        self._policy = RetryPolicy(options.retries, options.backoff)
         self.is_async = inspect.iscoroutinefunction(function)
         self.arguments = Arguments(function, name)
         self._sender = sender
@@ -216,6 +217,8 @@ class Task(Generic[P, R, T]):
 
     def policy(self, overrides: Mapping[str, Any]) -> RetryPolicy:
         """How failures of one message are retried; `overrides` are the message's own options."""
+        if not overrides:
+            return self._policy
         retries, backoff = overrides.get("retries"), overrides.get("backoff")
         return RetryPolicy(
             retries if isinstance(retries, int) else self.options.retries,

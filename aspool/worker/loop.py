@@ -63,6 +63,7 @@ class Worker:
         self._free = self.settings.concurrency
         self._running: set[Run] = set()
         self._feeds = [_Feed(spool) for spool in spooler.spools.values()]
+        self._starved = 0  # feeds that wait for a place
         self._place_freed = anyio.Event()
         self._stop = anyio.Event()
         self._hurry = anyio.Event()
@@ -161,14 +162,18 @@ class Worker:
         while not self.stopping:
             limit = self._places()
             if not limit:
+                self._starved += 1
                 await self._wait_for_place()
+                self._starved -= 1
                 continue
             self._free -= limit  # reserved, so that two spools do not claim into the same places
             claims: Sequence[Claim] = ()
             try:
                 claims = await feed.spool.claim(limit, time.time())
             finally:
-                self._free_places(limit - len(claims))
+                self._free += limit - len(claims)
+                if self._starved:  # by what we had reserved
+                    self._place_freed.set()
             for claim in claims:
                 self.runs += 1
                 jobs.start_soon(self._run, feed, execution, claim)

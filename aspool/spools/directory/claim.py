@@ -74,6 +74,7 @@ class Claimer:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
+        self._pid = os.getpid()
 
     def claim_all(self, candidates: Sequence[Candidate], now: float) -> list[FileClaim | Skip]:
         """An answer for each candidate, in order; fewer when descriptors ran out or the disk refuses locks."""
@@ -102,10 +103,10 @@ class Claimer:
         return skip
 
     def _claim(self, fd: int, candidate: Candidate, now: float) -> FileClaim:
-        linked = self._check_kind(fd, candidate)
         if not try_lock(fd):
             raise _Unclaimed(Skip(BUSY))
         found = os.fstat(fd)
+        linked = self._check_kind(candidate, found)
         self._check_same(candidate, found)
         name = names.parse(candidate.name) or names.foreign(candidate.name, found.st_mtime)
         due = due_moment(name, found)
@@ -120,8 +121,8 @@ class Claimer:
             raise _Unclaimed(Skip(BUSY))  # the worker died; the child that ran the job is about to
         if mark is not None and mark.kind == marks.DEAD:
             self._retire_again(fd, candidate, message)
-        path = os.path.join(self._tree.path, candidate.place.named(candidate.name))
-        reader = FileReader(f"/proc/{os.getpid()}/fd/{fd}", start, found.st_size - start, path)
+        path = f"{self._tree.path}/{candidate.place.named(candidate.name)}"
+        reader = FileReader(f"/proc/{self._pid}/fd/{fd}", start, found.st_size - start, path)
         claim = FileClaim(
             message, Body(reader=reader), newer=is_newer(packet.variables), fd=fd, place=candidate.place,
             name=candidate.name, linked=linked,
@@ -129,9 +130,8 @@ class Claimer:
         _mark_running(claim, name, mark)
         return claim
 
-    def _check_kind(self, fd: int, candidate: Candidate) -> bool:
+    def _check_kind(self, candidate: Candidate, found: os.stat_result) -> bool:
         """A regular file of an allowed owner that nobody linked elsewhere; whether it has an id of its caller's."""
-        found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise _Unclaimed(Skip(STRANGE, text=f"{candidate.name} is no regular file"))
         if found.st_uid not in self._tree.owners:
