@@ -52,6 +52,10 @@ class BodyReader(Protocol):
         """Keep the message from being claimed, also for the moment that a child process outlives its worker."""
         ...
 
+    def note_done(self) -> None:
+        """Note on the message that its job is done, in case the worker dies before it can settle it. Never fails."""
+        ...
+
 
 _PLAIN = (bytes, bytearray, memoryview, PathLike)
 Source = bytes | bytearray | memoryview | PathLike[str] | BinaryIO | AsyncIterable[bytes] | Upload

@@ -1,6 +1,5 @@
 """Bodies as bytes: the stored side that tasks read (`FileReader`, `BytesReader`), and the sources that callers give."""
 
-import fcntl
 import io
 import os
 from abc import ABC, abstractmethod
@@ -45,8 +44,11 @@ class _Reader(ABC):
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Nothing to hold, unless it is a file."""
+        """Nothing to hold, unless it is the file of a message."""
         yield
+
+    def note_done(self) -> None:  # noqa: B027 - to note nothing is right for most
+        """Nothing to note it on, unless it is the file of a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +78,17 @@ class FileReader(_Reader):
 
     def open(self) -> BinaryIO:
         """The part of the file that is the body."""
-        file = self._open()
+        file = self.open_raw()
         return io.BufferedReader(cast("io.RawIOBase", _Slice(file, self.start, self.size)), CHUNK)
 
-    def _open(self) -> io.FileIO:
+    def open_raw(self) -> io.FileIO:
+        """The whole file."""
         try:
             return io.FileIO(self.path)
         except OSError:
             if not self.fallback:
                 raise
             return io.FileIO(self.fallback)
-
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """flock the file: `claim` looks for that when the last holder died, as the kernel frees its lock first."""
-        with self._open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
 
 class _Slice(io.RawIOBase):

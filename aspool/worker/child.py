@@ -19,7 +19,7 @@ from typing import Any
 from ..body import Body, BodyReader
 from ..errors import ArgumentsUnfit
 from ..job import Job, enter_job
-from ..outcomes import Failure, Result, failure_of, spoken
+from ..outcomes import SPOOL_OK, Failure, Result, failure_of, spoken
 from ..spooler import Spooler
 from ..task import HANDLER, Task
 from .call import call_arguments
@@ -73,7 +73,10 @@ def _run(child_job: ChildJob, task: Task[..., Any, Any]) -> Result:
         value = task.run_here(job, args, kwargs)
         if inspect.iscoroutine(value):
             value = asyncio.run(value)
-        return spoken(value)
+        result = spoken(value)
+        if result is SPOOL_OK:
+            child_job.reader.note_done()
+        return result
     except ArgumentsUnfit as error:
         return Failure(str(error), retriable=False)
     except BaseException as error:

@@ -29,7 +29,7 @@ from anyio import (
 )
 
 from ..job import Job
-from ..outcomes import Failure, Result, failure_of, spoken
+from ..outcomes import SPOOL_OK, Failure, Result, failure_of, spoken
 from ..protocol import Claim
 from ..settings import WorkerSettings
 from ..task import Task, module_of
@@ -69,9 +69,10 @@ class Run:
 class ThreadCall:
     """A call in a thread, which cannot be stopped: it remembers whether it has ended, and how."""
 
-    def __init__(self, task: Task[..., Any, Any], job: Job, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._call = partial(task.run_here, job, args, kwargs)
-        self._retry_on = task.options.retry_on
+    def __init__(self, run: "Run", args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._call = partial(run.task.run_here, run.job, args, kwargs)
+        self._retry_on = run.task.options.retry_on
+        self._note_done = run.claim.body.reader.note_done
         self.ident = 0
         self.result: Result | None = None
 
@@ -79,7 +80,10 @@ class ThreadCall:
         """Call the function; SystemExit, KeyboardInterrupt and the like end this job alone."""
         self.ident = threading.get_ident()
         try:
-            self.result = spoken(self._call())
+            result = spoken(self._call())
+            if result is SPOOL_OK:
+                self._note_done()
+            self.result = result
         except BaseException as error:
             self.result = failure_of(error, self._retry_on)
         return self.result
@@ -128,7 +132,7 @@ class Runners:
         return _stopped(run) if scope.cancelled_caught else Failure("it ended without a result")
 
     async def _in_thread(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Result:
-        call = run.thread = ThreadCall(run.task, run.job, args, kwargs)
+        call = run.thread = ThreadCall(run, args, kwargs)
         async with self._threads:
             with self._harakiri(run):
                 return await to_thread.run_sync(call.run, abandon_on_cancel=True, limiter=self._unlimited)

@@ -15,14 +15,14 @@ from ...body import Body
 from ...errors import BadFile, BadPacket
 from ...message import Message, from_variables, front_size, is_newer
 from ...protocol import Claim
-from ..readers import FileReader
 from . import descriptors, marks, names
 from .bury import quarantine, retire
 from .draft import CHECKSUM, LENGTH, checksum_fits
+from .guard import GuardedFile
 from .locks import may_flock, try_lock
 from .names import FileName
 from .tree import NOWHERE, Place, Tree
-from .unique import is_id_of
+from .unique import free_id, is_id_of
 
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 YOUNG = 60.0  # seconds: a short file may still be written by uWSGI, which creates before it locks
@@ -117,12 +117,14 @@ class Claimer:
         except (BadPacket, BadFile) as error:
             self._quarantine(fd, candidate, str(error))
         mark = marks.read_mark(fd, packet.modifier2)
-        if mark is not None and mark.kind == marks.RUNNING and not may_flock(fd):
+        if mark is not None and mark.kind in (marks.RUNNING, marks.DONE) and not may_flock(fd):
             raise _Unclaimed(Skip(BUSY))  # the worker died; the child that ran the job is about to
         if mark is not None and mark.kind == marks.DEAD:
             self._retire_again(fd, candidate, message)
+        if mark is not None and mark.kind == marks.DONE:
+            self._finish_done(candidate, message, found, linked=linked)
         path = f"{self._tree.path}/{candidate.place.named(candidate.name)}"
-        reader = FileReader(f"/proc/{self._pid}/fd/{fd}", start, found.st_size - start, path)
+        reader = GuardedFile(f"/proc/{self._pid}/fd/{fd}", start, found.st_size - start, path)
         claim = FileClaim(
             message, Body(reader=reader), newer=is_newer(packet.variables), fd=fd, place=candidate.place,
             name=candidate.name, linked=linked,
@@ -161,6 +163,13 @@ class Claimer:
             text = f"{candidate.name} is broken ({reason}) but cannot be moved to .aspool/corrupt: {error.strerror}"
             raise _Unclaimed(Skip(STRANGE, text=text)) from None
         raise _Unclaimed(Skip(GONE, text=f"{candidate.name} is broken ({reason}): it is in .aspool/corrupt now"))
+
+    def _finish_done(self, candidate: Candidate, message: Message, found: os.stat_result, *, linked: bool) -> NoReturn:
+        """A job whose worker died between its end and the deletion of its file: delete it, do not run it again."""
+        os.unlink(candidate.name, dir_fd=candidate.place.fd)
+        if linked:
+            free_id(self._tree, message.id, found)
+        raise _Unclaimed(Skip(GONE))
 
     def _retire_again(self, fd: int, candidate: Candidate, message: Message) -> NoReturn:
         """A message that was buried where it lay, since the disk was full: move it now."""

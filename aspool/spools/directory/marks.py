@@ -8,14 +8,16 @@ import os
 from dataclasses import dataclass
 
 XATTR = "user.aspool"
-RUNNING, PUT_OFF, UNKNOWN, DEAD = "r", "p", "u", "d"
+RUNNING, DONE, PUT_OFF, UNKNOWN, DEAD = "r", "f", "p", "u", "d"
 _HEADER_RUNNING = b"\x01"
 _NO_XATTRS = (errno.ENOTSUP, errno.ENOSPC, errno.EDQUOT, errno.EPERM, errno.E2BIG)
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """`kind`: a worker runs it (r), it was put off in place (p), nobody knows its task (u), it is dead in place (d)."""
+    """`kind`: a worker runs it (r), its job is done but not settled yet (f), it was put off in place (p), nobody
+    knows its task (u), it is dead in place (d).
+    """
 
     kind: str
     attempt: int = 0
@@ -27,11 +29,17 @@ def read_mark(descriptor: int, modifier2: int = 0) -> Mark | None:
     try:
         text = os.getxattr(descriptor, XATTR).decode()
         kind, attempt, crashes = text.split(" ")
-        if kind in (RUNNING, PUT_OFF, UNKNOWN, DEAD):
+        if kind in (RUNNING, DONE, PUT_OFF, UNKNOWN, DEAD):
             return Mark(kind, max(0, int(attempt)), max(0, int(crashes)))
     except (OSError, ValueError, AttributeError):
         pass  # no xattr, none here at all (macOS), or not ours
     return Mark(RUNNING) if modifier2 == _HEADER_RUNNING[0] else None
+
+
+def note_done(descriptor: int) -> None:
+    """Say that the job of a marked file is done; only an xattr can. Raises OSError."""
+    if hasattr(os, "setxattr"):
+        os.setxattr(descriptor, XATTR, f"{DONE} 0 0".encode(), os.XATTR_REPLACE)
 
 
 def write_mark(descriptor: int, mark: Mark) -> None:

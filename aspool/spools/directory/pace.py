@@ -8,18 +8,20 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 QUICK = 0.002  # seconds that one small operation may take on the event loop
+SLOW_RUN = 3  # times in a row that it must be slower: once may be a busy processor, not the disk
 DISTRUST = 5.0  # seconds during which a disk that was slow is used from a thread
 
 
 class Pace:
     """Small operations run on the event loop as long as they take microseconds.
 
-    A hop to a thread costs several of them, and a finished job should be gone from the disk at once. One slow
-    answer, and they go to a thread for some seconds.
+    A hop to a thread costs several of them, and a finished job should be gone from the disk at once. When the disk
+    is slow, they go to a thread for some seconds.
     """
 
     def __init__(self) -> None:
         self._slow_until = 0.0
+        self._slow_run = 0
 
     @property
     def is_quick(self) -> bool:
@@ -31,6 +33,8 @@ class Pace:
         started = time.monotonic()
         result = work(*args)
         ended = time.monotonic()
-        if ended - started > QUICK * operations:
+        self._slow_run = self._slow_run + 1 if ended - started > QUICK * operations else 0
+        if self._slow_run >= SLOW_RUN:
+            self._slow_run = 0
             self._slow_until = ended + DISTRUST
         return result

@@ -1,0 +1,33 @@
+"""The body of a claimed task file, as the thread or the child process that runs the job has it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ..readers import FileReader
+from . import marks
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedFile(FileReader):
+    """Reads the body, guards the message, and notes on the file that its job is done."""
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """flock the file: `claim` looks for that when the last holder died, as the kernel frees its lock first."""
+        with self.open_raw() as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def note_done(self) -> None:
+        """Mark the file: whoever claims it after its worker died deletes it instead of running it again."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                marks.note_done(fd)
+            finally:
+                os.close(fd)
+        except OSError:
+            pass  # then a death in this moment costs a repetition
