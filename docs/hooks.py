@@ -1,0 +1,79 @@
+"""What mkdocs puts into the pages from the program itself: the command line, the settings, the errors."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any
+
+import click
+
+from aspool import WorkerSettings, errors
+from aspool.cli.main import VERBS, main
+
+Row = tuple[str, ...]
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Replace each `<!-- generated: NAME -->` of a page."""
+    for name, generate in GENERATED.items():
+        marker = f"<!-- generated: {name} -->"
+        if marker in markdown:
+            markdown = markdown.replace(marker, generate())
+    return markdown
+
+
+def commands() -> str:
+    """A section for each verb."""
+    root = click.Context(main, info_name="aspool", color=False)
+    return "\n\n".join(_command(root, verb) for verb in VERBS)
+
+
+def _command(root: click.Context, verb: str) -> str:
+    command = main.get_command(root, verb)
+    assert command is not None
+    ctx = click.Context(command, info_name=verb, parent=root)
+    usage = " ".join(["aspool", verb, *command.collect_usage_pieces(ctx)])
+    given = [option for option in command.get_params(ctx) if isinstance(option, click.Option)]
+    records = [record for option in given if (record := option.get_help_record(ctx)) is not None]
+    options = [(f"`{names}`", _text(told)) for names, told in records]
+    parts = [f"## {verb}", f"```text\n{usage}\n```", _told(command.help or ""), _table(("option", "meaning"), options)]
+    return "\n\n".join(parts)
+
+
+def _told(help: str) -> str:
+    """Paragraphs of a help text; one that begins with \\b keeps its lines."""
+    return "\n\n".join(
+        f"```text\n{paragraph[1:].strip()}\n```" if paragraph.startswith("\b") else _text(paragraph)
+        for paragraph in inspect.cleandoc(help).split("\n\n")
+    )
+
+
+def settings() -> str:
+    """One row for each option of a worker."""
+    rows = []
+    for option in fields(WorkerSettings):
+        default = "none" if option.default is None else f"{option.default:g}" if option.default is not False else "off"
+        told, unit, uwsgi = (option.metadata[key] for key in ("help", "unit", "uwsgi"))
+        rows.append((f"`{option.name}`", default, unit, _text(told), f"`{uwsgi}`" if uwsgi else ""))
+    return _table(("option", "default", "unit", "meaning", "uWSGI"), rows)
+
+
+def error_tree() -> str:
+    """The tree, and a row for each error."""
+    tree = inspect.cleandoc(errors.__doc__ or "").split("\n\n")[1]
+    kinds = [kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, errors.AspoolError)]
+    rows = [(f"`{kind.__name__}`", _text(inspect.getdoc(kind) or "")) for kind in kinds]
+    return f"```text\n{tree}\n```\n\n{_table(('error', 'when'), rows)}"
+
+
+def _table(head: Row, rows: Sequence[Row]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _text(text: str) -> str:
+    """Plain text in Markdown, on one line."""
+    return " ".join(text.split()).replace("<", "&lt;").replace("*", "\\*").replace("[", "\\[")
+
+
+GENERATED: dict[str, Callable[[], str]] = {"cli": commands, "settings": settings, "errors": error_tree}
