@@ -81,11 +81,12 @@ def _print_rich(title: str, columns: Sequence[Column], rows: Sequence[Sequence[A
     from rich.text import Text
 
     shown = [at for at in range(len(columns)) if any(row[at] not in (None, "") for row in rows)]
-    table = Table(title=Text(safe(title)), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for at in shown:
         table.add_column(columns[at].title, justify="right" if columns[at].right else "left", no_wrap=at == shown[0])
     for row in rows:
         table.add_row(*(Text(*_cell(columns[at], row[at])) for at in shown))
+    click.secho(safe(title), bold=True)  # not the table's own, which would be broken to its width
     print_rich(table)
 
 

@@ -1,14 +1,15 @@
 """MemorySpool: messages in the memory of one process, for tests and for whatever may be lost with it."""
 
 import threading
+from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from heapq import heappop, heappush
 from math import inf
 
-from anyio import Event, from_thread, move_on_after
-from anyio.lowlevel import EventLoopToken, checkpoint, current_token
+from anyio import Event, move_on_after
+from anyio.lowlevel import checkpoint
 
 from ..body import Body
 from ..message import Message
@@ -29,7 +30,7 @@ class MemorySpool:
         self._unique: set[str] = set()
         self._count = 0
         self._news = Event()
-        self._loop: tuple[int, EventLoopToken] | None = None
+        self._loop: tuple[int, AbstractEventLoop] | None = None
 
     async def open(self) -> None:
         """Nothing needs to be opened."""
@@ -74,17 +75,17 @@ class MemorySpool:
             self._unique.add(message.id)
 
     def _tell(self) -> None:
-        if self._loop is not None:
-            thread, token = self._loop
+        if (served := self._loop) is not None:
+            thread, loop = served
             if thread == threading.get_ident():
                 self._news.set()
-            else:
-                from_thread.run_sync(self._news.set, token=token)
+            elif not loop.is_closed():  # and do not wait for it: it may wait for us
+                loop.call_soon_threadsafe(lambda: self._news.set())
 
     @asynccontextmanager
     async def serving(self, frequency: Callable[[], float]) -> AsyncIterator[None]:  # noqa: ARG002 - the seam's
         """Open for claiming; nothing needs to be polled."""
-        self._loop = threading.get_ident(), current_token()
+        self._loop = threading.get_ident(), get_running_loop()
         self._news = Event()
         try:
             yield

@@ -1,12 +1,14 @@
 """The worker's loop: claim into free places, run, settle in batches, stop in order."""
 
 import time
+from asyncio import current_task
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 import anyio
 from anyio import CancelScope, create_task_group, get_cancelled_exc_class, move_on_after
 from anyio.abc import TaskGroup, TaskStatus
+from anyio.lowlevel import checkpoint
 
 from ..errors import CallError
 from ..events import Event, JobOverdue, WorkerStarted, WorkerStopped, WorkerStopping
@@ -221,6 +223,7 @@ class Worker:
     async def _run(self, feed: _Feed, execution: Execution, claim: Claim) -> None:
         try:
             outcome = await execution.execute(claim)
+            await _swallow_own_cancel()
         except get_cancelled_exc_class():
             if any(run.claim is claim for run in self._running):  # its thread does not stop
                 feed.spool.abandon(claim)
@@ -236,7 +239,10 @@ class Worker:
             await self._settle(feed)
 
     def _settled(self, feed: _Feed, claim: Claim, outcome: Outcome) -> None:
-        claim.body.close()
+        try:
+            claim.body.close()
+        except Exception:  # the job took its file apart
+            logger.debug("the body of %s cannot be closed", claim.message.id, exc_info=True)
         feed.settled.append((claim, outcome))
 
     async def _settle(self, feed: _Feed) -> None:
@@ -248,7 +254,11 @@ class Worker:
         try:
             while feed.settled:
                 batch, feed.settled = feed.settled[:BATCH], feed.settled[BATCH:]
-                await feed.spool.finish(batch)
+                try:
+                    await feed.spool.finish(batch)
+                except get_cancelled_exc_class():
+                    feed.settled[:0] = batch  # told again at the end
+                    raise
                 self._free_places(len(batch))
         finally:
             feed.is_settling = False
@@ -277,3 +287,14 @@ class Worker:
                 observer(event)
             except Exception:
                 logger.exception("the observer %r failed", observer)
+
+
+async def _swallow_own_cancel() -> None:
+    """A job may have cancelled its own asyncio task and returned: this ends the job alone, not the worker with it."""
+    task = current_task()
+    if task is not None and task.cancelling():
+        try:
+            with CancelScope(shield=True):
+                await checkpoint()
+        except get_cancelled_exc_class():
+            pass

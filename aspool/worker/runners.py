@@ -3,6 +3,7 @@
 Each way waits for its place first and enters the harakiri scope then, so that waiting is not charged.
 """
 
+import inspect
 import math
 import os
 import sys
@@ -10,7 +11,7 @@ import threading
 import traceback
 from asyncio import Task as LoopTask
 from asyncio import current_task
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -67,26 +68,43 @@ class Run:
 
 
 class ThreadCall:
-    """A call in a thread, which cannot be stopped: it remembers whether it has ended, and how."""
+    """A call in a thread, which cannot be stopped: it remembers whether it has ended, and how.
+
+    `coroutine` is what a sync function around an async one gives: it is for the event loop to run.
+    """
 
     def __init__(self, run: "Run", args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._call = partial(run.task.run_here, run.job, args, kwargs)
         self._retry_on = run.task.options.retry_on
         self._note_done = run.claim.body.reader.note_done
+        self._begin = threading.Lock()
+        self._revoked = False
         self.ident = 0
+        self.coroutine: Coroutine[Any, Any, Any] | None = None
         self.result: Result | None = None
 
     def run(self) -> Result:
         """Call the function; SystemExit, KeyboardInterrupt and the like end this job alone."""
-        self.ident = threading.get_ident()
+        with self._begin:
+            if self._revoked:
+                return Failure("it was stopped before it began")
+            self.ident = threading.get_ident()
         try:
-            result = spoken(self._call())
-            if result is SPOOL_OK:
+            value = self._call()
+            if inspect.iscoroutine(value):
+                self.coroutine = value
+            result = spoken(value)
+            if result is SPOOL_OK and self.coroutine is None:
                 self._note_done()
             self.result = result
         except BaseException as error:
             self.result = failure_of(error, self._retry_on)
         return self.result
+
+    def revoke(self) -> None:
+        """If it has not begun, it never will: `is_running` can be trusted from here on."""
+        with self._begin:
+            self._revoked = True
 
     @property
     def is_running(self) -> bool:
@@ -116,15 +134,18 @@ class Runners:
         message = run.claim.message
         args, kwargs = call_arguments(run.task, message.arguments, message.raw, run.claim.body)
         if run.task.is_async:
-            return await self._on_loop(run, args, kwargs)
-        return await self._in_thread(run, args, kwargs)
+            return await self._on_loop(run, partial(run.task.run_here, run.job, args, kwargs))
+        result = await self._in_thread(run, args, kwargs)
+        if run.thread is not None and (coroutine := run.thread.coroutine) is not None:
+            return await self._on_loop(run, lambda: coroutine)
+        return result
 
-    async def _on_loop(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Result:
+    async def _on_loop(self, run: Run, start: Callable[[], Awaitable[Any]]) -> Result:
         try:
             if run.harakiri is None:
-                return spoken(await run.task.run_here(run.job, args, kwargs))
+                return spoken(await start())
             with self._harakiri(run) as scope:
-                return spoken(await run.task.run_here(run.job, args, kwargs))
+                return spoken(await start())
         except BaseException as error:
             if isinstance(error, get_cancelled_exc_class()) and _worker_is_cancelled():
                 raise
@@ -135,7 +156,10 @@ class Runners:
         call = run.thread = ThreadCall(run, args, kwargs)
         async with self._threads:
             with self._harakiri(run):
-                return await to_thread.run_sync(call.run, abandon_on_cancel=True, limiter=self._unlimited)
+                try:
+                    return await to_thread.run_sync(call.run, abandon_on_cancel=True, limiter=self._unlimited)
+                finally:
+                    call.revoke()
             # The thread goes on, and so the message stays held, and its place taken, until it ends.
             while call.is_running:  # noqa: ASYNC110 - it cannot set an event once it is abandoned
                 await sleep(ENDED_POLL)

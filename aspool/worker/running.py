@@ -22,8 +22,8 @@ async def running(spooler: Spooler, settings: WorkerSettings | None = None, **op
     await spooler.open()
     failure: Exception | None = None
     async with create_task_group() as group:
-        await group.start(worker.run)
         try:
+            await group.start(worker.run)
             yield worker
         except Exception as error:  # raised again outside of the group, which would wrap it
             failure = error

@@ -22,8 +22,8 @@ def bury(tree: Tree, place: Place, name: str, fd: int, message: Message, outcome
     """Move a message to the dead ones; on a full disk park it where it lies. Raises OSError if not even that works."""
     marks_say = marks.Mark(marks.DEAD, outcome.attempt, outcome.crashes)
     try:
-        target = FileName(microseconds(message.due), message.id, outcome.attempt, outcome.crashes)
-        _put_aside(tree, "dead", place, name, fd, str(target), _dead_record(message, outcome))
+        target = _free_name(tree, message, outcome)
+        _put_aside(tree, "dead", place, name, fd, target, _dead_record(message, outcome))
         marks.clear_mark(fd)
     except FileNotFoundError:
         raise
@@ -39,9 +39,21 @@ def bury(tree: Tree, place: Place, name: str, fd: int, message: Message, outcome
 def retire(tree: Tree, place: Place, name: str, fd: int, message: Message) -> None:
     """Move a message that `bury` had to park. Raises OSError when there is still no room."""
     outcome = Buried("buried while the disk was full; the reason was not kept", "", message.attempt, message.crashes)
-    target = FileName(microseconds(message.due), message.id, message.attempt, message.crashes)
-    _put_aside(tree, "dead", place, name, fd, str(target), _dead_record(message, outcome))
+    target = _free_name(tree, message, outcome)
+    _put_aside(tree, "dead", place, name, fd, target, _dead_record(message, outcome))
     marks.clear_mark(fd)
+
+
+def _free_name(tree: Tree, message: Message, outcome: Buried) -> str:
+    """A name among the dead; an earlier one of the same id and moment, whose caller chose both, stays."""
+    due = microseconds(message.due)
+    while True:
+        name = str(FileName(due, message.id, outcome.attempt, outcome.crashes))
+        try:
+            os.stat(name, dir_fd=tree.area("dead"), follow_symlinks=False)
+        except FileNotFoundError:
+            return name
+        due += 1
 
 
 def quarantine(tree: Tree, place: Place, name: str, fd: int, reason: str) -> None:

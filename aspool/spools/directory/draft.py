@@ -9,7 +9,7 @@ from typing import Final
 from ... import wire
 from ...message import Message, to_variables
 from . import descriptors
-from .tree import Place, Tree
+from .tree import PRIVATE, Place, Tree
 
 LENGTH: Final = b"aspool.len"
 CHECKSUM: Final = b"aspool.crc"
@@ -84,14 +84,19 @@ class Draft:
         _write_all(self.fd, b"".join(pieces))
 
     def note_written(self, data: bytes) -> None:
-        """Count a piece of the body that somebody else writes, through `stream_from`'s descriptor."""
+        """Count a piece of the body that somebody else writes, to the path of `start_stream`."""
         self._body_size += len(data)
         self._checksum = zlib.crc32(data, self._checksum)
 
-    def start_stream(self) -> int:
-        """Write what has come so far; then the body goes straight into the descriptor that this returns."""
+    def start_stream(self) -> str:
+        """Write what has come so far; then the body is appended to the file that this path opens.
+
+        Not to our descriptor: a write that outlives its cancelled caller must not find another file at that number.
+        """
         self._flush()
-        return self.fd
+        return (
+            f"/proc/self/fd/{self.fd}" if self._tmp is None else os.path.join(self.tree.path, PRIVATE, "tmp", self._tmp)
+        )
 
     def seal(self) -> None:
         """Fill in length and checksum and set the mtime: the file is whole. Raises OSError."""

@@ -26,6 +26,8 @@ class Finisher:
 
         Raises OSError when the disk refuses: the file is then still held, so that nobody runs it again.
         """
+        if claim.fd < 0:
+            return  # settled already: whoever waited for it was cancelled and tells us again
         try:
             if isinstance(outcome, Done):
                 self._delete(claim)
@@ -46,6 +48,7 @@ class Finisher:
         except OSError:
             pass
         descriptors.close_descriptor(claim.fd)
+        claim.fd = -1
 
     def _delete(self, claim: FileClaim) -> None:
         os.unlink(claim.name, dir_fd=claim.place.fd)

@@ -1,22 +1,24 @@
 """Group commit: what many coroutines publish at the same time goes to the disk together.
 
-While one trip is under way the next one gathers; the first who waits makes it.
+While one trip is under way the next one gathers. The end of a trip is a callback and not the work of a caller, who may
+be cancelled at any moment, also by asyncio itself, which no shield of anyio's keeps out.
 """
 
+from asyncio import Future, get_running_loop
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 
-from anyio import CancelScope, CapacityLimiter, Event
+from anyio import CancelScope
 
 from .publish import GROUP, Answer, Item
-from .trips import trip
 
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
     items: Sequence[Item]
-    woken: Event = field(default_factory=Event)  # it is done, or it is its turn to make the trip
-    answers: list[Answer] | None = None
+    answers: "Future[list[Answer]]"
 
 
 class Groups:
@@ -24,38 +26,52 @@ class Groups:
 
     def __init__(self, publish: Callable[[Sequence[Item]], list[Answer]]) -> None:
         self._publish = publish
-        self._limiter = CapacityLimiter(1)  # a thread of its own: publishing never waits behind the user's tasks
+        # A thread of its own: publishing never waits behind the user's tasks. It ends when we are forgotten.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="aspool publish")
         self._queue: list[_Waiting] = []
         self._busy = False
 
     async def add(self, items: Sequence[Item]) -> list[Answer]:
         """Publish; one answer for each. A trip that has begun is not given up when the caller is cancelled."""
-        mine = _Waiting(items)
+        mine = _Waiting(items, get_running_loop().create_future())
         self._queue.append(mine)
-        with CancelScope(shield=True):
-            if self._busy:
-                await mine.woken.wait()
-            if mine.answers is None:
-                await self._make_trip()
-        assert mine.answers is not None
-        return mine.answers
+        if not self._busy:
+            self._start_trip()
+        try:
+            with CancelScope(shield=True):
+                return await mine.answers
+        except BaseException:
+            self._withdraw(mine)
+            raise
+        raise AssertionError("a scope that nobody cancels swallows nothing")
 
-    async def _make_trip(self) -> None:
+    def _withdraw(self, waiting: _Waiting) -> None:
+        """Its caller has gone: what is not on its way yet is not written."""
+        if waiting in self._queue:
+            self._queue.remove(waiting)
+            for item in waiting.items:
+                item.close()
+
+    def _start_trip(self) -> None:
         self._busy = True
         group = self._next_group()
         everything = [item for waiting in group for item in waiting.items]
+        trip = get_running_loop().run_in_executor(self._thread, self._publish, everything)
+        trip.add_done_callback(partial(self._end_trip, group))
+
+    def _end_trip(self, group: Sequence[_Waiting], trip: "Future[list[Answer]]") -> None:
         answers: list[Answer]
         try:
-            answers = await trip(self._limiter, self._publish, everything)
+            answers = trip.result()
         except Exception as error:  # nothing of it is known to be in
-            answers = [error for _ in everything]
+            answers = [error for waiting in group for _ in waiting.items]
         for waiting in group:
-            waiting.answers, answers = answers[: len(waiting.items)], answers[len(waiting.items) :]
-            waiting.woken.set()
+            mine, answers = answers[: len(waiting.items)], answers[len(waiting.items) :]
+            if not waiting.answers.done():  # its caller may have been cancelled
+                waiting.answers.set_result(mine)
         self._busy = False
         if self._queue:
-            self._busy = True
-            self._queue[0].woken.set()
+            self._start_trip()
 
     def _next_group(self) -> list[_Waiting]:
         """The first in the queue and whoever fits beside them; many messages of one caller stay together."""

@@ -19,6 +19,7 @@ FIRST_WAIT = 0.01  # seconds until a refused lock is tried again, doubled up to 
 STRANGE_WAIT = 60.0  # seconds until a file that cannot be claimed is looked at again
 PAUSE = 1.0  # seconds without claims when the disk refuses or descriptors ran out
 RARELY = 20  # a scan may take one part in so many of the time
+CLOCK_STEP = 1.0  # seconds by which the clock must go back to count as set
 SWEEP = 1000  # and the slow sweep, which finds what `touch` changed, one part in so many
 
 
@@ -48,13 +49,15 @@ class Look:
         self._held_back: set[tuple[str, str]] = set()  # the names of `_again`
         self._paused_until = 0.0
         self._has_order = False
+        self._now = 0.0  # the wall clock when it was last looked at
 
     # --- places ----------------------------------------------------------------------------------------------
 
     def add_place(self, place: Place) -> bool:
         """Know a place, to be scanned; False when it is known already."""
-        if any(sight.place.path == place.path for sight in self._sights):
+        if any(sight.place is place for sight in self._sights):
             return False
+        self._sights = [sight for sight in self._sights if sight.place.path != place.path]  # removed and made again
         self._sights.append(_Sight(place, Index()))
         self._sights.sort(key=lambda sight: sight.place.rank)
         for sight in self._sights:
@@ -118,6 +121,10 @@ class Look:
         sight.scanning = False
         sight.scanned, sight.duration, sight.mtime = time.monotonic(), found.duration, found.mtime
 
+    def skipped_in(self, place: Place) -> frozenset[str]:
+        """The names of a place that a scan need not bring: they are claimed here, or held back."""
+        return frozenset(name for path, name in self._held_back | self._held if path == place.path)
+
     def scan_failed(self, place: Place) -> None:
         """A scan could not be made; the next poll asks for another."""
         sight = self._sight(place)
@@ -159,6 +166,7 @@ class Look:
 
     def take(self, limit: int, now: float) -> list[Candidate]:
         """Up to `limit` due names, the most urgent first; they leave the index."""
+        self._notice_clock(now)
         if now < self._paused_until or not self._knows_order():
             return []
         self._release(now)
@@ -174,6 +182,13 @@ class Look:
         """Nothing is taken before every priority has been looked at once: the last would come first."""
         self._has_order = self._has_order or self.has_looked
         return self._has_order
+
+    def _notice_clock(self, now: float) -> None:
+        """Waits were reckoned by a clock that has been set back since: they are over."""
+        if now < self._now - CLOCK_STEP:
+            self._paused_until = 0.0
+            self._again = [(now, name, place) for _, name, place in self._again]
+        self._now = now
 
     def _release(self, now: float) -> None:
         while self._again and self._again[0][0] <= now:
@@ -191,6 +206,7 @@ class Look:
     def let_go(self, place: Place, name: str) -> None:
         """The name is no longer claimed here."""
         self._held.discard((place.path, name))
+        self._waits.pop((place.path, name), None)
 
     def seen_again(self, place: Place, name: str, due: float) -> None:
         """A name is still there, due then."""
@@ -206,12 +222,15 @@ class Look:
             return
         if skip.why in (NO_DESCRIPTORS, BROKEN_DISK):
             self._paused_until = now + PAUSE
+        if skip.why == NO_DESCRIPTORS:
             self.put_back([candidate], now)
             return
         if skip.why == LATER:
             self.seen_again(candidate.place, candidate.name, skip.due)
             return
-        wait = min(2 * self._waits.get(key, FIRST_WAIT / 2), self.frequency) if skip.why == BUSY else STRANGE_WAIT
+        # When the disk refuses it may be this one file: the others come first after the pause.
+        first = {BUSY: FIRST_WAIT, BROKEN_DISK: PAUSE}.get(skip.why)
+        wait = STRANGE_WAIT if first is None else min(2 * self._waits.get(key, first / 2), self.frequency)
         self._waits[key] = wait
         self._held_back.add(key)
         heappush(self._again, (now + wait, candidate.name, candidate.place))
@@ -224,7 +243,9 @@ class Look:
                 sight.index.insert(glance(candidate.name) or microseconds(now), candidate.name)
 
     def next_due(self) -> float | None:
-        """When the next known name is due, or is looked at again."""
+        """When the next known name is due, or is looked at again; None while nothing may be taken yet."""
+        if not self._knows_order():
+            return None
         moments = [due / 1_000_000 for sight in self._sights if (due := sight.index.first_due()) is not None]
         if self._again:
             moments.append(self._again[0][0])

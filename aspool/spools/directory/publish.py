@@ -32,6 +32,11 @@ class Item:
     message: Message
     draft: Draft | None = None
 
+    def close(self) -> None:
+        """Give it up."""
+        if self.draft is not None:
+            self.draft.close()
+
 
 class Publisher:
     """Writes messages of one spool. Blocking, and safe from any thread."""
@@ -44,9 +49,18 @@ class Publisher:
     def publish(self, items: Sequence[Item]) -> list[Answer]:
         """One answer for each, in order: Stored once it is as safe as the durability says, or why it is not."""
         answers: list[Answer] = []
+        self._follow()
         for start in range(0, len(items), GROUP):
             answers += self._publish_group(items[start : start + GROUP])
         return answers
+
+    def _follow(self) -> None:
+        """Write where the path leads now: in a directory that was moved away nobody might ever look."""
+        if self._tree.is_gone():
+            try:
+                self._tree.reopen()
+            except SpoolUnusable:
+                pass  # each message is told
 
     def _publish_group(self, items: Sequence[Item]) -> list[Answer]:
         steps: list[Draft | Exception] = [self._write(item) for item in items]

@@ -23,8 +23,11 @@ class Found:
     duration: float = 0.0
 
 
-def scan(place: Place, limit: int) -> Found:
-    """The `limit` earliest task files of a place, and its numbered directories. Raises OSError."""
+def scan(place: Place, limit: int, skip: frozenset[str] = frozenset()) -> Found:
+    """The `limit` earliest task files of a place without those of `skip`, and its numbered directories.
+
+    Skipped before the cut: otherwise enough files that nobody can claim would hide all others. Raises OSError.
+    """
     started = time.monotonic()
     # A descriptor of its own: two readers of one would share the position.
     fd = descriptors.open_descriptor(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=place.fd)
@@ -32,7 +35,7 @@ def scan(place: Place, limit: int) -> Found:
         found = Found(place, mtime=os.fstat(fd).st_mtime_ns)
         deep = place.path.count("/") + 1 < DEEPEST
         with os.scandir(fd) as entries:
-            _collect(found, _earliest(entries, found, deep), limit)
+            _collect(found, _earliest(entries, found, deep, skip), limit)
     finally:
         descriptors.close_descriptor(fd)
     found.duration = time.monotonic() - started
@@ -52,11 +55,11 @@ def _collect(found: Found, earliest: Iterator[Entry], limit: int) -> None:
             found.horizon = kept[-1][0]
 
 
-def _earliest(entries: "Iterator[os.DirEntry[str]]", found: Found, deep: bool) -> Iterator[Entry]:
+def _earliest(entries: "Iterator[os.DirEntry[str]]", found: Found, deep: bool, skip: frozenset[str]) -> Iterator[Entry]:
     for entry in entries:
         name = entry.name
         if name.startswith(PREFIX):
-            if not entry.is_file(follow_symlinks=False):
+            if name in skip or not entry.is_file(follow_symlinks=False):
                 continue  # a link, a FIFO, a directory: `doctor` lists them
             due = glance(name)
             if due is None:

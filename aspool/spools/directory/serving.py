@@ -3,7 +3,9 @@
 Claims share one thread with the finishes of a slow disk; scans have another.
 """
 
+import errno
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 
@@ -53,6 +55,7 @@ class Serving:
         self._tree = tree
         self._claimer = Claimer(tree)
         self._finisher = finisher
+        self._pid = os.getpid()
         self._frequency = frequency
         self._look = Look(frequency())
         self._disk = CapacityLimiter(1)
@@ -80,6 +83,11 @@ class Serving:
             self._finisher.let_go(item.claim)
         if self._watch is not None:
             self._watch.close()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it belongs to this process, and not to one that this was forked from."""
+        return self._pid == os.getpid()
 
     # --- looking ---------------------------------------------------------------------------------------------
 
@@ -114,9 +122,11 @@ class Serving:
 
     def _find_place(self, path: str) -> None:
         try:
-            self._know(self._tree.place(path))
+            self._know(self._tree.place_now(path))
         except OSError as error:
             self._report(f"the priority directory {path} cannot be opened: {error.strerror}")
+        except SpoolUnusable as error:
+            self._report(str(error))
 
     async def _keep_scanning(self) -> None:
         while True:
@@ -127,7 +137,7 @@ class Serving:
                 continue
             place, limit = wanted
             try:
-                found = await to_thread.run_sync(scan, place, limit, limiter=self._scans)
+                found = await to_thread.run_sync(scan, place, limit, self._look.skipped_in(place), limiter=self._scans)
             except OSError as error:
                 self._scan_failed(place, error)
                 continue
@@ -139,37 +149,51 @@ class Serving:
     def _scan_failed(self, place: Place, error: OSError) -> None:
         self._look.scan_failed(place)
         if isinstance(error, FileNotFoundError) and place.path:  # the priority directory was removed
-            self._look.forget_place(place)
             self._tree.drop(place)
+            self._forget_place(place)
         else:
             self._report(f"{place.path or 'the spool'} cannot be read: {error.strerror}")
+        self._news.set()  # whoever waits for the first look
+
+    def _forget_place(self, place: Place) -> None:
+        self._look.forget_place(place)
+        if self._watch is not None:
+            self._watch.forget(place)
 
     async def _keep_polling(self) -> None:
         """Events may be lost, and some file systems have none: look at the directories themselves now and then."""
         swept = -INTERVAL
         while True:
-            if time.monotonic() - swept >= INTERVAL:
-                swept = time.monotonic()
-                await to_thread.run_sync(sweep, self._tree, limiter=self._scans)
-            self._look.frequency = self._frequency()
-            await sleep(self._look.frequency)
-            if await to_thread.run_sync(self._tree.is_gone, limiter=self._scans):
-                self._reopen()
-            else:
-                mtimes = await to_thread.run_sync(self._tree.mtimes, limiter=self._scans)
-                self._look.want_scans(mtimes)
+            try:
+                if time.monotonic() - swept >= INTERVAL:
+                    swept = time.monotonic()
+                    await to_thread.run_sync(sweep, self._tree, limiter=self._scans)
+                self._look.frequency = self._frequency()
+                await sleep(self._look.frequency)
+                await self._poll()
+            except SpoolUnusable as error:  # it is gone, and stays so: look again next time
+                self._report(str(error))
             self._scan_wanted.set()
             self._news.set()
+
+    async def _poll(self) -> None:
+        if await to_thread.run_sync(self._is_elsewhere, limiter=self._scans):
+            self._reopen()
+            return
+        for place in await to_thread.run_sync(self._tree.drop_removed, limiter=self._scans):
+            self._forget_place(place)
+        self._look.want_scans(await to_thread.run_sync(self._tree.mtimes, limiter=self._scans))
+
+    def _is_elsewhere(self) -> bool:
+        """Whether the directory that we look at is not the one at the path; a publisher may have seen it first."""
+        known = self._look.places()
+        return not self._tree.is_open or self._tree.is_gone() or self._tree.top not in known
 
     def _reopen(self) -> None:
         self._look.forget_all()
         if self._watch is not None:
             self._watch.forget_all()
-        try:
-            self._tree.reopen()
-        except SpoolUnusable as error:
-            self._report(str(error))
-            return
+        self._tree.reopen()
         logger.warning("%s was replaced by another directory: the new one is used now", self._tree.path)
         self._know(self._tree.top)
 
@@ -311,4 +335,6 @@ def _finish_one(finisher: Finisher, item: _Unsettled) -> OSError | None:
         finisher.finish(item.claim, item.outcome)
     except OSError as error:
         return error
+    except SpoolUnusable as error:  # the directory is gone: hold it, in case it was only moved
+        return OSError(errno.ENOENT, str(error))
     return None

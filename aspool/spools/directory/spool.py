@@ -4,13 +4,14 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import aiofiles
 from anyio import create_task_group, to_thread
 from anyio.lowlevel import RunVar
 
 from ...body import Body
-from ...errors import AspoolError, NotSpooled
+from ...errors import AspoolError, NotSpooled, SpoolUnusable
 from ...message import Message
 from ...outcomes import Outcome
 from ...protocol import Claim, Stored
@@ -23,7 +24,8 @@ from .publish import Durability, Item, Publisher
 from .serving import Serving
 from .tree import PRIVATE, Tree
 
-_groups: RunVar[dict[int, Groups]] = RunVar("aspool_groups")
+# By the spool itself: its id() is another spool's as soon as it is forgotten.
+_groups: RunVar["WeakKeyDictionary[DirectorySpool, Groups]"] = RunVar("aspool_groups")
 
 
 class DirectorySpool(Browser):
@@ -75,11 +77,16 @@ class DirectorySpool(Browser):
             await to_thread.run_sync(self._tree.open)
         answers: dict[int, Stored | Exception] = {}
         items: dict[int, Item] = {}
-        for position, message in enumerate(messages):
-            try:
-                items[position] = await self._prepared(message)
-            except (OSError, AspoolError, TypeError) as error:
-                answers[position] = self._publisher.refusal(error)
+        try:
+            for position, message in enumerate(messages):
+                try:
+                    items[position] = await self._prepared(message)
+                except (OSError, AspoolError, TypeError) as error:
+                    answers[position] = self._publisher.refusal(error)
+        except BaseException:  # cancelled: those before it are open files already
+            for item in items.values():
+                item.close()
+            raise
         if items:
             published = await self._group().add(list(items.values()))
             answers |= dict(zip(items, published, strict=True))
@@ -93,11 +100,11 @@ class DirectorySpool(Browser):
         """The gathering point of this event loop."""
         groups = _groups.get(None)
         if groups is None:
-            groups = {}
+            groups = WeakKeyDictionary()
             _groups.set(groups)
-        if id(self) not in groups:
-            groups[id(self)] = Groups(self._publisher.publish)
-        return groups[id(self)]
+        if self not in groups:
+            groups[self] = Groups(self._publisher.publish)
+        return groups[self]
 
     async def _prepared(self, message: Message) -> Item:
         """A message whose body, if it is not at hand, is in its file already."""
@@ -119,8 +126,10 @@ class DirectorySpool(Browser):
     async def serving(self, frequency: Callable[[], float]) -> AsyncIterator[None]:
         """Open the spool, watch it and look at it at the frequency (seconds) until the block ends.
 
-        Raises SpoolUnusable.
+        Raises SpoolUnusable, also when a worker of this process serves it through this object already.
         """
+        if self._serving is not None and self._serving.is_here:
+            raise SpoolUnusable(f"another worker of this process serves {self.path} already: one is enough")
         await to_thread.run_sync(self._tree.open)
         serving = self._serving = Serving(self._tree, self._finisher, frequency)
         try:
@@ -171,8 +180,8 @@ class DirectorySpool(Browser):
 
 async def _stream(draft: Draft, body: Body) -> None:
     """Write a body through aiofiles, straight into the file that has no name yet."""
-    fd = await to_thread.run_sync(draft.start_stream)
-    async with aiofiles.open(fd, "ab", buffering=0, closefd=False) as file:
+    path = await to_thread.run_sync(draft.start_stream)
+    async with aiofiles.open(path, "ab", buffering=0) as file:
         async for chunk in chunks_async(body):
             await _write_all(file, chunk)
             draft.note_written(chunk)

@@ -21,7 +21,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 DEEPEST = 8  # levels of priority directories in priority directories that are looked at
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Place:
     """A directory in which task files wait: "" is the spool itself, "5" and "5/2" are priorities."""
 
@@ -47,6 +47,9 @@ def rank_of(path: str) -> tuple[float, ...]:
     return (*(int(part) for part in path.split("/") if part), math.inf)
 
 
+_trees: "weakref.WeakSet[Tree]" = weakref.WeakSet()
+
+
 class Tree:
     """Opens when first used, again after a fork, and again when the directory was replaced by another."""
 
@@ -55,6 +58,7 @@ class Tree:
         self.owners: frozenset[int] = frozenset()
         self._insecure = insecure
         self._lock = threading.RLock()
+        _trees.add(self)
         self._generation = -1
         self._was_open = False
         self._held: list[int] = []  # all open descriptors, also of directories replaced since: a claim may need them
@@ -82,14 +86,16 @@ class Tree:
             if self._generation != descriptors.generation():
                 self._held.clear()  # the fork has closed them
                 self._generation = descriptors.generation()
+            held = len(self._held)
             try:
                 self._open(create and not self._was_open)
-            except OSError as error:
-                self.close()
+            except (OSError, SpoolUnusable) as error:
+                self._forget()
+                failed, self._held[held:] = self._held[held:], []  # the others are of claims that still run
+                _close_all(failed)
+                if isinstance(error, SpoolUnusable):
+                    raise
                 raise SpoolUnusable(f"the spool {self.path} cannot be used: {_explain(error, self.path)}") from error
-            except SpoolUnusable:
-                self.close()
-                raise
 
     def _open(self, create: bool) -> None:
         if create:
@@ -158,19 +164,21 @@ class Tree:
 
     def area(self, name: str) -> int:
         """The descriptor of a private directory; "" is the private area itself."""
-        self.open()
-        return self._areas[name]
+        with self._lock:  # another thread may be about to reopen it
+            self.open()
+            return self._areas[name]
 
     @property
     def top(self) -> Place:
         """The spool directory itself."""
-        self.open()
-        return self._places[""]
+        with self._lock:
+            self.open()
+            return self._places[""]
 
     def known_places(self) -> list[Place]:
         """The directories that are open, in the order of work."""
-        self.open()
         with self._lock:
+            self.open()
             return sorted(self._places.values(), key=lambda place: place.rank)
 
     def place(self, path: str, *, create: bool = False, sync: bool = False) -> Place:
@@ -197,10 +205,33 @@ class Tree:
             return self._places[path]
 
     def drop(self, place: Place) -> None:
-        """Forget a priority directory that somebody removed."""
+        """Forget a priority directory that somebody removed; it is closed when the last claim of it is settled."""
         with self._lock:
             if self._places.get(place.path) is place and place.path:
                 del self._places[place.path]
+                self._held.remove(place.fd)
+                weakref.finalize(place, _close_one, place.fd, descriptors.generation()).atexit = False
+
+    def drop_removed(self) -> list[Place]:
+        """Forget the priority directories that their path no longer leads to, and name them."""
+        removed = [place for place in self.known_places() if place.path and not self._is_there(place)]
+        for place in removed:
+            self.drop(place)
+        return removed
+
+    def place_now(self, path: str) -> Place:
+        """As `place`, but never one that was removed and made again since. Raises OSError."""
+        known = self._places.get(path)
+        if known is not None and known.path and not self._is_there(known):
+            self.drop(known)
+        return self.place(path)
+
+    def _is_there(self, place: Place) -> bool:
+        try:
+            at_path, here = os.stat(place.path, dir_fd=self.top.fd, follow_symlinks=False), os.fstat(place.fd)
+        except OSError as error:
+            return error.errno not in (errno.ENOENT, errno.ENOTDIR)
+        return (at_path.st_dev, at_path.st_ino) == (here.st_dev, here.st_ino)
 
     def mtimes(self) -> dict[str, int]:
         """The mtime (ns) of each place, by its path; a place that cannot be read is left out."""
@@ -214,18 +245,26 @@ class Tree:
 
     def is_gone(self) -> bool:
         """Whether the path no longer leads to the directory that is open."""
-        if not self.is_open:
-            return False
+        with self._lock:
+            if not self.is_open:
+                return False
+            top = self._places[""].fd
         try:
             at_path = os.stat(self.path, follow_symlinks=False)
         except OSError:
             return True
-        here = os.fstat(self._places[""].fd)
+        try:
+            here = os.fstat(top)
+        except OSError:
+            return False  # the disk refuses: others will say so
         return (at_path.st_dev, at_path.st_ino) != (here.st_dev, here.st_ino)
 
     def reopen(self) -> None:
         """Open what is at the path now. Raises SpoolUnusable when nothing is: it is not made again in silence."""
         with self._lock:
+            if self.is_open and not self.is_gone():
+                self.drop_removed()
+                return
             self._forget()
             if not os.path.lexists(self.path):
                 raise SpoolUnusable(
@@ -237,6 +276,20 @@ class Tree:
 def _close_all(held: list[int]) -> None:
     while held:
         descriptors.close_descriptor(held.pop())
+
+
+def _renew_locks() -> None:
+    """A thread that held one while another forked does not exist in the child, and would never give it back."""
+    for tree in list(_trees):
+        tree._lock = threading.RLock()  # noqa: SLF001 - of this module
+
+
+os.register_at_fork(after_in_child=_renew_locks)
+
+
+def _close_one(fd: int, generation: int) -> None:
+    if generation == descriptors.generation():  # otherwise a fork has closed it
+        descriptors.close_descriptor(fd)
 
 
 def _explain(error: OSError, path: str) -> str:

@@ -42,6 +42,13 @@ class Watch:
         mask = flags.CREATE | flags.MOVED_TO | flags.ONLYDIR
         self._places[self._inotify.add_watch(f"/proc/self/fd/{place.fd}", mask)] = place
 
+    def forget(self, place: Place) -> None:
+        """Stop watching one place."""
+        for number in [number for number, watched in self._places.items() if watched is place]:
+            del self._places[number]
+            with contextlib.suppress(OSError):
+                self._inotify.rm_watch(number)
+
     def forget_all(self) -> None:
         """Stop watching all places."""
         for number in self._places:

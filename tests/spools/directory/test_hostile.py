@@ -35,7 +35,6 @@ outcomes = st.sampled_from(
 )
 
 
-
 @settings(max_examples=300, deadline=None)
 @given(content=contents, name=file_names, outcome=outcomes)
 def test_any_file(content: bytes, name: str, outcome: HandedBack) -> None:
