@@ -95,7 +95,7 @@ def from_variables(variables: Mapping[bytes, bytes], front: bytes, **known: Any)
     return Message(
         task=_task_name(variables),
         arguments=front or variables.get(b"aspool.args", b""),
-        raw={key: value for key, value in variables.items() if not key.startswith(OURS)},
+        raw={} if b"aspool.task" in variables else {k: v for k, v in variables.items() if not k.startswith(OURS)},
         options=_options(variables),
         expires=_number(variables, b"aspool.expires", float),
         spooled=_number(variables, b"aspool.spooled", float) or 0.0,

@@ -33,6 +33,8 @@ logger = logging.getLogger("aspool.directory")
 UNSETTLED_WAIT = 1.0  # seconds until a finish that the disk refused is tried again, doubled up to a minute
 LONGEST_UNSETTLED_WAIT = 60.0
 
+Settled = tuple[Claim, Outcome]
+
 
 class _Unsettled:
     """A finished job whose end the disk refused to write: done, but not acknowledged."""
@@ -245,44 +247,45 @@ class Serving:
         self._look.put_back(candidates[len(answers) :], now)
         return claims
 
-    async def finish(self, settled: Sequence[tuple[Claim, Outcome]]) -> None:
+    async def finish(self, settled: Sequence[Settled]) -> None:
         """Do what each outcome says; what the disk refuses is tried again later, and held until then."""
         for start in range(0, len(settled), GROUP):
-            items = [_Unsettled(_file_claim(claim), outcome) for claim, outcome in settled[start : start + GROUP]]
-            for item, error in await self._try(items):
-                text = (
-                    f"the end of {item.claim.name} cannot be written ({error.strerror}): it is held, and not run again"
-                )
-                logger.error("%s: %s", self._tree.path, text)
-                self._unsettled.append(item)
+            group = settled[start : start + GROUP]
+            for (claim, outcome), error in zip(group, await self._try(group), strict=True):
+                if error is not None:
+                    self._hold_on(_file_claim(claim), outcome, error)
+
+    def _hold_on(self, claim: FileClaim, outcome: Outcome, error: OSError) -> None:
+        text = f"the end of {claim.name} cannot be written ({error.strerror}): it is held, and not run again"
+        logger.error("%s: %s", self._tree.path, text)
+        self._unsettled.append(_Unsettled(claim, outcome))
 
     async def _settle_again(self) -> None:
         now = time.monotonic()
         ready = [item for item in self._unsettled if item.again <= now]
         if not ready:
             return
-        refused = [item for item, _ in await self._try(ready)]
-        for item in ready:
-            if item in refused:
-                item.postpone()
-            else:
-                self._unsettled.remove(item)
-
-    async def _try(self, items: Sequence[_Unsettled]) -> list[tuple[_Unsettled, OSError]]:
-        """Settle in one trip to the disk; what was refused comes back with the reason."""
-        names = [item.claim.name for item in items]
-        if self._pace.is_quick and not any(isinstance(item.outcome, Buried) for item in items):
-            errors = self._pace.measured(len(items), _finish_all, self._finisher, items)
-        else:
-            errors = await trip(self._disk, _finish_all, self._finisher, items)
-        for item, name, error in zip(items, names, errors, strict=True):
+        errors = await self._try([(item.claim, item.outcome) for item in ready])
+        for item, error in zip(ready, errors, strict=True):
             if error is None:
-                self._forget(item, name)
-        return [(item, error) for item, error in zip(items, errors, strict=True) if error is not None]
+                self._unsettled.remove(item)
+            else:
+                item.postpone()
 
-    def _forget(self, item: _Unsettled, name: str) -> None:
+    async def _try(self, group: Sequence[Settled]) -> list[OSError | None]:
+        """Settle in one trip to the disk, or here while the disk is quick; what was refused, in the same order."""
+        names = [_file_claim(claim).name for claim, _ in group]
+        if self._pace.is_quick and not any(type(outcome) is Buried for _, outcome in group):
+            errors = self._pace.measured(len(group), _finish_all, self._finisher, group)
+        else:
+            errors = await trip(self._disk, _finish_all, self._finisher, group)
+        for (claim, outcome), name, error in zip(group, names, errors, strict=True):
+            if error is None:
+                self._forget(_file_claim(claim), outcome, name)
+        return errors
+
+    def _forget(self, claim: FileClaim, outcome: Outcome, name: str) -> None:
         """It is no longer held; where no event tells of its new name, it must be remembered."""
-        claim, outcome = item.claim, item.outcome
         self._look.let_go(claim.place, name)
         if isinstance(outcome, PutOff) and (self._watch is None or claim.name == name):
             self._look.seen_again(claim.place, claim.name, outcome.due)
@@ -326,13 +329,13 @@ def _file_claim(claim: Claim) -> FileClaim:
     return claim
 
 
-def _finish_all(finisher: Finisher, items: Sequence[_Unsettled]) -> list[OSError | None]:
-    return [_finish_one(finisher, item) for item in items]
+def _finish_all(finisher: Finisher, group: Sequence[Settled]) -> list[OSError | None]:
+    return [_finish_one(finisher, _file_claim(claim), outcome) for claim, outcome in group]
 
 
-def _finish_one(finisher: Finisher, item: _Unsettled) -> OSError | None:
+def _finish_one(finisher: Finisher, claim: FileClaim, outcome: Outcome) -> OSError | None:
     try:
-        finisher.finish(item.claim, item.outcome)
+        finisher.finish(claim, outcome)
     except OSError as error:
         return error
     except SpoolUnusable as error:  # the directory is gone: hold it, in case it was only moved
