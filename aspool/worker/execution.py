@@ -32,6 +32,7 @@ class Execution:
     report: Callable[[Event], None]
     frequency: Callable[[], float]
     running: set[Run]
+    reports_starts: bool = True  # no event for nobody
 
     async def execute(self, claim: Claim) -> Outcome:
         """Run one claimed message; what becomes of it. Raises only when the worker itself is cancelled."""
@@ -53,7 +54,8 @@ class Execution:
 
     async def _run(self, claim: Claim, task: Task[..., Any, Any], started: float) -> Outcome:
         run = self._seat(claim, task, started)
-        self.report(JobStarted(run.job.id, task.name, run.job.attempt, started - claim.message.due))
+        if self.reports_starts:
+            self.report(JobStarted(run.job.id, task.name, run.job.attempt, started - claim.message.due))
         self.running.add(run)
         try:
             result = await self.runners.call(run)

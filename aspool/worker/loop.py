@@ -1,5 +1,6 @@
 """The worker's loop: claim into free places, run, settle in batches, stop in order."""
 
+import logging
 import time
 from asyncio import current_task
 from collections.abc import Callable, Sequence
@@ -61,7 +62,7 @@ class Worker:
             raise CallError("max_tasks is for `aspool worker`: an embedded worker does not end its host's process")
         self.spooler = spooler
         self.runs = 0
-        self._observers = observers
+        self._observers = tuple(observers)
         self._free = self.settings.concurrency
         self._running: set[Run] = set()
         self._feeds = [_Feed(spool) for spool in spooler.spools.values()]
@@ -135,10 +136,18 @@ class Worker:
                 background.cancel_scope.cancel()
 
     async def _claim_until_stopped(self, jobs: TaskGroup, runners: Runners) -> None:
+        heard = self._observers != (log,) or logger.isEnabledFor(logging.DEBUG)
         async with create_task_group() as feeding:
             for feed in self._feeds:
                 execution = Execution(
-                    self.spooler, self.settings, runners, feed.board, self._report, self._frequency, self._running
+                    self.spooler,
+                    self.settings,
+                    runners,
+                    feed.board,
+                    self._report,
+                    self._frequency,
+                    self._running,
+                    heard,
                 )
                 feeding.start_soon(self._keep_feeding, feed, execution, jobs)
             await self._stop.wait()
