@@ -67,6 +67,6 @@ def current_job() -> Job:
     return job
 
 
-def enter_job(job: Job) -> None:
-    """Make `job` the current one of this context (the worker's part)."""
+def enter_job(job: Job | None) -> None:
+    """Make `job` the current one of this context, or none (the worker's part)."""
     _current.set(job)

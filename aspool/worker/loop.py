@@ -3,8 +3,10 @@
 import logging
 import time
 from asyncio import current_task
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from contextvars import Context, copy_context
 
 import anyio
 from anyio import CancelScope, create_task_group, get_cancelled_exc_class, move_on_after
@@ -13,6 +15,7 @@ from anyio.lowlevel import checkpoint
 
 from ..errors import CallError
 from ..events import Event, JobOverdue, WorkerStarted, WorkerStopped, WorkerStopping
+from ..job import enter_job
 from ..outcomes import Buried, HandedBack, Outcome, failure_of
 from ..protocol import Claim, KeepsScoreboards, Spool
 from ..settings import WorkerSettings
@@ -37,6 +40,8 @@ class _Feed:
     def __init__(self, spool: Spool) -> None:
         self.spool = spool
         self.board: Scoreboard | None = None
+        self.ready: deque[Claim] = deque()  # claimed, and not begun yet
+        self.lane_opens = False
         self.settled: list[tuple[Claim, Outcome]] = []
         self.is_settling = False
         self.is_idle = False
@@ -132,6 +137,8 @@ class Worker:
             finally:
                 with CancelScope(shield=True):
                     for feed in self._feeds:
+                        feed.settled += [(claim, self._handed_back()) for claim in feed.ready]
+                        feed.ready.clear()
                         await self._settle(feed)
                 background.cancel_scope.cancel()
 
@@ -185,9 +192,9 @@ class Worker:
                 self._free += limit - len(claims)
                 if self._starved:  # by what we had reserved
                     self._place_freed.set()
-            for claim in claims:
-                self.runs += 1
-                jobs.start_soon(self._run, feed, execution, claim)
+            self.runs += len(claims)
+            feed.ready.extend(claims)
+            self._open_lane(feed, execution, jobs)
             feed.is_idle = not claims and feed.spool.has_looked
             if not claims:
                 await self._wait_for_work(feed)
@@ -229,6 +236,30 @@ class Worker:
 
     # --- one job ---------------------------------------------------------------------------------------------
 
+    def _open_lane(self, feed: _Feed, execution: Execution, jobs: TaskGroup) -> None:
+        """One more asyncio task for jobs, unless one is about to begin."""
+        if feed.ready and not feed.lane_opens:
+            feed.lane_opens = True
+            jobs.start_soon(self._run_lane, feed, execution, jobs)
+
+    async def _run_lane(self, feed: _Feed, execution: Execution, jobs: TaskGroup) -> None:
+        """Run one job after another, while another lane stands ready to take the next as soon as this one waits.
+
+        Jobs that never wait cost no task of their own. A job that leaves context variables or a cancellation behind
+        is the last of its lane: no other job must find them.
+        """
+        feed.lane_opens = False
+        enter_job(None)
+        context = copy_context()
+        while feed.ready:
+            claim = feed.ready.popleft()
+            self._open_lane(feed, execution, jobs)
+            await self._run(feed, execution, claim)
+            enter_job(None)
+            if not _is_as_before(context):
+                break
+        self._open_lane(feed, execution, jobs)
+
     async def _run(self, feed: _Feed, execution: Execution, claim: Claim) -> None:
         try:
             outcome = await execution.execute(claim)
@@ -238,7 +269,7 @@ class Worker:
                 feed.spool.abandon(claim)
                 self._free_places(1)
             else:
-                self._settled(feed, claim, HandedBack(f"the worker stopped ({self._stop_reason})"))
+                self._settled(feed, claim, self._handed_back())
             raise
         except Exception as error:  # the last resort: one message must not end the worker
             failure = failure_of(error, None)
@@ -246,6 +277,9 @@ class Worker:
         self._settled(feed, claim, outcome)
         if not feed.is_settling:
             await self._settle(feed)
+
+    def _handed_back(self) -> HandedBack:
+        return HandedBack(f"the worker stopped ({self._stop_reason})")
 
     def _settled(self, feed: _Feed, claim: Claim, outcome: Outcome) -> None:
         try:
@@ -296,6 +330,15 @@ class Worker:
                 observer(event)
             except Exception:
                 logger.exception("the observer %r failed", observer)
+
+
+def _is_as_before(context: Context) -> bool:
+    """Whether a job left its asyncio task as it found it."""
+    task = current_task()
+    try:
+        return copy_context() == context and not (task is not None and task.cancelling())
+    except Exception:  # values that cannot be compared are others
+        return False
 
 
 async def _swallow_own_cancel() -> None:

@@ -1,6 +1,7 @@
 """The worker, with a real spool in this process: what becomes of a job, however it ends."""
 
 import asyncio
+import contextvars
 import os
 import subprocess
 import sys
@@ -514,3 +515,70 @@ async def test_a_fork_in_a_task_inherits_no_lock(spooler: Spooler, directory: Di
 
 def test_handed_back_is_a_value() -> None:
     assert HandedBack("why").reason == "why"
+
+
+async def test_no_job_finds_what_another_left_in_the_context(spooler: Spooler) -> None:
+    left: contextvars.ContextVar[object] = contextvars.ContextVar("left", default=None)
+    found: list[object] = []
+
+    class Incomparable:
+        def __eq__(self, other: object) -> bool:
+            raise ValueError("not comparable")
+
+        __hash__ = None  # type: ignore[assignment]  # as an array has none
+
+    @spooler.task
+    async def task(n: int) -> None:
+        found.append(left.get())
+        left.set(n if n % 2 else Incomparable())
+        if n % 3 == 0:
+            await anyio.sleep(0)
+
+    for n in range(30):
+        await task.spool(n)
+    await burst(spooler)
+    assert found == [None] * 30
+
+
+async def test_a_job_that_waits_holds_nobody_up(spooler: Spooler) -> None:
+    """Quick jobs share a task; as soon as one waits, the others go on beside it."""
+    order: list[str] = []
+    release = anyio.Event()
+
+    @spooler.task
+    async def waits() -> None:
+        order.append("waits")
+        await release.wait()
+        order.append("waited")
+
+    @spooler.task
+    async def quick(n: int) -> None:
+        order.append(f"quick {n}")
+        if n == 9:
+            release.set()
+
+    await waits.spool()
+    for n in range(10):
+        await quick.spool(n)
+    await burst(spooler)
+    assert order == ["waits", *(f"quick {n}" for n in range(10)), "waited"]
+
+
+async def test_what_was_claimed_but_not_begun_is_handed_back(spooler: Spooler) -> None:
+    begun: list[int] = []
+    worker: list[Worker] = []
+
+    @spooler.task
+    async def task(n: int) -> None:
+        begun.append(n)
+        worker[0].stop_now()
+        await anyio.sleep(60)
+
+    for n in range(50):
+        await task.spool(n)
+    worker.append(Worker(spooler, WorkerSettings(grace=0.0)))
+    with anyio.fail_after(20):
+        await worker[0].run()
+    states = {(item.state, item.attempt, item.crashes) for item in listed(spooler)}
+    assert states == {("waiting", 0, 0)}
+    assert len(listed(spooler)) == 50
