@@ -154,6 +154,7 @@ def test_a_board_that_cannot_be_made_costs_knowledge_only(tmp_path: Path) -> Non
     board.free(seat)
     board.close()
     Seat(str(tmp_path / "missing"), 1).write(ENTRY)
+    assert not (tmp_path / "missing").exists()
 
 
 def test_a_file_size_limit_costs_knowledge_only(tmp_path: Path) -> None:

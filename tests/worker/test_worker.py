@@ -414,6 +414,7 @@ async def test_a_spool_with_few_places_does_not_starve_behind_another(tmp_path: 
             await task.using(spool=name).spool()
             with anyio.fail_after(5):
                 await ran.wait()
+            assert ran.is_set()
 
 
 async def test_a_task_spooled_while_idle_starts_at_once(spooler: Spooler) -> None:
@@ -428,6 +429,7 @@ async def test_a_task_spooled_while_idle_starts_at_once(spooler: Spooler) -> Non
         await task.spool()
         with anyio.fail_after(5):  # the frequency is 30 s
             await started.wait()
+    assert listed(spooler) == []
 
 
 async def test_a_later_moment_is_kept(spooler: Spooler) -> None:
@@ -503,8 +505,9 @@ async def test_a_fork_in_a_task_inherits_no_lock(spooler: Spooler, directory: Di
         outcomes = await burst(spooler)
         assert [type(outcome) for _, outcome in outcomes] == [PutOff, Done]
         with anyio.fail_after(10):  # the child may not have come to its first instruction yet
-            while [path for path in files_of(children[0]) if str(directory.path) in path]:
+            while left := [path for path in files_of(children[0]) if str(directory.path) in path]:
                 await anyio.sleep(0.01)
+        assert left == []
     finally:
         os.write(write, b"xx")
         for pid in children:

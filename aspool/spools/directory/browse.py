@@ -156,7 +156,9 @@ class Browser:
             descriptors.close_descriptor(fd)
 
     def _names_aside(self, area: str) -> list[str]:
-        names_there = os.listdir(self._tree.area(area))
+        directory = self._tree.area(area)
+        with descriptors.passing:
+            names_there = os.listdir(directory)
         return sorted(name for name in names_there if name.startswith(names.PREFIX) and not name.endswith(".json"))
 
     def _aside(self, area: str) -> Iterator[Listed]:
@@ -183,7 +185,7 @@ class Browser:
     def _record(self, area: str, name: str) -> dict[str, Any]:
         """The JSON beside a file that was put aside; anything strange in it counts as nothing."""
         try:
-            fd = os.open(f"{name}.json", _LOOK | os.O_CLOEXEC, dir_fd=self._tree.area(area))
+            fd = descriptors.open_descriptor(f"{name}.json", _LOOK, dir_fd=self._tree.area(area))
         except OSError:
             return {}
         try:
@@ -191,7 +193,7 @@ class Browser:
         except (OSError, ValueError):
             return {}
         finally:
-            os.close(fd)
+            descriptors.close_descriptor(fd)
         return record if isinstance(record, dict) else {}
 
     def read(self, listed: Listed) -> Details:

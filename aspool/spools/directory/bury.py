@@ -10,7 +10,7 @@ from typing import Any
 
 from ...message import Message
 from ...outcomes import Buried
-from . import marks
+from . import descriptors, marks
 from .names import FileName, microseconds
 from .tree import Place, Tree
 from .unique import free_id
@@ -20,7 +20,6 @@ FAR_FUTURE = 4_102_444_800  # 2100-01-01: the mtime of a dead message that could
 
 def bury(tree: Tree, place: Place, name: str, fd: int, message: Message, outcome: Buried, *, durable: bool) -> None:
     """Move a message to the dead ones; on a full disk park it where it lies. Raises OSError if not even that works."""
-    marks_say = marks.Mark(marks.DEAD, outcome.attempt, outcome.crashes)
     try:
         target = _free_name(tree, message, outcome)
         _put_aside(tree, "dead", place, name, fd, target, _dead_record(message, outcome))
@@ -29,7 +28,7 @@ def bury(tree: Tree, place: Place, name: str, fd: int, message: Message, outcome
         raise
     except OSError:
         os.utime(fd, (FAR_FUTURE, FAR_FUTURE))
-        marks.write_mark(fd, marks_say)
+        marks.write_mark(fd, marks.Mark(marks.DEAD, outcome.attempt, outcome.crashes))
         return
     if durable:
         os.fsync(place.fd)
@@ -75,8 +74,8 @@ def _put_aside(tree: Tree, area: str, place: Place, name: str, fd: int, target: 
 def _write_record(directory: int, name: str, record: dict[str, Any]) -> None:
     """Best effort: a missing reason must not keep the file from being put aside."""
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(name, flags, 0o600, dir_fd=directory)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        fd = descriptors.open_descriptor(name, flags, dir_fd=directory)
     except OSError:
         return
     try:
@@ -84,7 +83,7 @@ def _write_record(directory: int, name: str, record: dict[str, Any]) -> None:
     except OSError:
         pass
     finally:
-        os.close(fd)
+        descriptors.close_descriptor(fd)
 
 
 def _dead_record(message: Message, outcome: Buried) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import threading
 # A fork must not fall between the opening of a descriptor and its entry here. Reentrant, as the garbage collector may
 # close a forgotten spool while we are in here.
 _lock = threading.RLock()
+# Held while a library call has a descriptor that cannot be entered here (os.scandir, os.listdir): a fork waits for it.
+passing = threading.RLock()
 _open: set[int] = set()
 _generation = 0
 
@@ -48,6 +50,16 @@ def generation() -> int:
     return _generation
 
 
+def _before() -> None:
+    passing.acquire()  # in this order, as a scan opens and closes while it passes
+    _lock.acquire()
+
+
+def _after_in_parent() -> None:
+    _lock.release()
+    passing.release()
+
+
 def _after_in_child() -> None:
     global _generation
     for descriptor in _open:
@@ -57,7 +69,7 @@ def _after_in_child() -> None:
             pass  # somebody closed all descriptors before us
     _open.clear()
     _generation += 1
-    _lock.release()
+    _after_in_parent()
 
 
-os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_after_in_child)
+os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

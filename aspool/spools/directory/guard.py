@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..readers import FileReader
-from . import marks
+from . import descriptors, marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,10 @@ class GuardedFile(FileReader):
     def note_done(self) -> None:
         """Mark the file: whoever claims it after its worker died deletes it instead of running it again."""
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = descriptors.open_descriptor(self.path, os.O_RDONLY)
             try:
                 marks.note_done(fd)
             finally:
-                os.close(fd)
+                descriptors.close_descriptor(fd)
         except OSError:
             pass  # then a death in this moment costs a repetition

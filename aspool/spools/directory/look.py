@@ -19,8 +19,8 @@ FIRST_WAIT = 0.01  # seconds until a refused lock is tried again, doubled up to 
 STRANGE_WAIT = 60.0  # seconds until a file that cannot be claimed is looked at again
 PAUSE = 1.0  # seconds without claims when the disk refuses or descriptors ran out
 RARELY = 20  # a scan may take one part in so many of the time
-CLOCK_STEP = 1.0  # seconds by which the clock must go back to count as set
 SWEEP = 1000  # and the slow sweep, which finds what `touch` changed, one part in so many
+CLOCK_STEP = 1.0  # seconds by which the clock must go back to count as set
 
 
 @dataclass(slots=True)

@@ -34,7 +34,7 @@ def scan(place: Place, limit: int, skip: frozenset[str] = frozenset()) -> Found:
     try:
         found = Found(place, mtime=os.fstat(fd).st_mtime_ns)
         deep = place.path.count("/") + 1 < DEEPEST
-        with os.scandir(fd) as entries:
+        with descriptors.passing, os.scandir(fd) as entries:
             _collect(found, _earliest(entries, found, deep, skip), limit)
     finally:
         descriptors.close_descriptor(fd)

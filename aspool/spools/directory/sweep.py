@@ -55,7 +55,9 @@ def _old_names(area: int) -> list[str]:
     """Names that have not been touched for a while."""
     before = time.time() - INTERVAL
     try:
-        return [name for name in os.listdir(area) if _changed(area, name) < before]
+        with descriptors.passing:
+            names = os.listdir(area)
+        return [name for name in names if _changed(area, name) < before]
     except OSError:
         return []
 

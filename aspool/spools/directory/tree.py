@@ -127,15 +127,15 @@ class Tree:
 
     def _check_version(self, private: int) -> None:
         try:
-            version = os.open("version", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=private)
+            version = descriptors.open_descriptor("version", os.O_RDONLY | os.O_NOFOLLOW, dir_fd=private)
         except FileNotFoundError:
-            version = os.open("version", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=private)
+            version = descriptors.open_descriptor("version", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, dir_fd=private)
             os.write(version, VERSION.encode())
             os.lseek(version, 0, os.SEEK_SET)
         try:
             text = os.read(version, 20).decode(errors="replace").strip()
         finally:
-            os.close(version)
+            descriptors.close_descriptor(version)
         if text not in ("", VERSION):  # empty: another process is writing it now
             raise SpoolUnusable(
                 f"the spool {self.path} has format {text!r}, this aspool knows {VERSION}: use a newer one"
