@@ -41,6 +41,7 @@ class Arguments:
             self._check_body(bodies[0], parameters)
         self.signature = inspect.Signature(parameters)
         self._plain = [p for p in parameters if p.name != self.body_name]
+        self._has_variadic = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in self._plain)
 
     def _check_body(self, body: inspect.Parameter, parameters: list[inspect.Parameter]) -> None:
         """It is passed by name, beside whatever else there is."""
@@ -123,7 +124,7 @@ class Arguments:
         """Positional-only and variadic parameters go by position, the rest by name (so that a Body fits in between)."""
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
-        positional = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in self._plain)
+        positional = self._has_variadic
         for parameter in self._plain:
             if parameter.name not in values:
                 positional = False  # the default stands: what follows goes by name

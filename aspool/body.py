@@ -69,12 +69,8 @@ class Body:
     """
 
     def __init__(self, source: Source = b"", *, reader: BodyReader | None = None) -> None:
-        if isinstance(source, str):
-            raise TypeError("Body(str) is ambiguous: give pathlib.Path(…) for a file, or .encode() the text")
-        if not isinstance(source, _PLAIN) and not hasattr(source, "read") and not hasattr(source, "__aiter__"):
-            raise TypeError(
-                f"a Body is made of bytes, a path, an open file, an async iterator or an upload, not {source!r}"
-            )
+        if reader is None:
+            _check_source(source)
         self.source = source
         self._reader = reader
         self._file: BinaryIO | None = None
@@ -134,6 +130,15 @@ class Body:
     async def save(self, path: "str | PathLike[str]") -> None:
         """Write the body into the file `path`, replacing what is there."""
         await self.reader.save(path)
+
+
+def _check_source(source: object) -> None:
+    if isinstance(source, str):
+        raise TypeError("Body(str) is ambiguous: give pathlib.Path(…) for a file, or .encode() the text")
+    if not isinstance(source, _PLAIN) and not hasattr(source, "read") and not hasattr(source, "__aiter__"):
+        raise TypeError(
+            f"a Body is made of bytes, a path, an open file, an async iterator or an upload, not {source!r}"
+        )
 
 
 def is_upload(source: Any) -> bool:

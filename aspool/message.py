@@ -20,9 +20,9 @@ LARGEST_ARGUMENTS = 64 * 1024 * 1024  # bytes; what is larger is a Body
 RESERVED = 64  # bytes of a packet that a spool keeps for length and checksum (aspool.len, aspool.crc)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Message:
-    """One call, written down. Moments are UNIX timestamps in seconds.
+    """One call, written down, and never changed after. Moments are UNIX timestamps in seconds.
 
     A message that names no task is raw: `raw` has its variables, for the Spooler's handler.
     """

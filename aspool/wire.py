@@ -5,7 +5,7 @@ pairs of u16 length + bytes for key and value (mirrors uwsgi_buffer_append_keyva
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .errors import BadPacket
 
@@ -15,8 +15,7 @@ LARGEST_VARIABLES = 65_535
 LARGEST_PACKET = HEADER_SIZE + LARGEST_VARIABLES
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """One decoded packet; `size` is its length in bytes, header included."""
 
     variables: dict[bytes, bytes]

@@ -67,7 +67,7 @@ class BytesReader(_Reader):
         return io.BufferedReader(cast("io.RawIOBase", _Slice(io.BytesIO(self.data), 0, len(self.data))))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FileReader(_Reader):
     """A body that is the part of a file from `start` on. `fallback` is tried when `path` is not there."""
 

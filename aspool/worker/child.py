@@ -23,7 +23,7 @@ from ..outcomes import SPOOL_OK, Failure, Result, failure_of, spoken
 from ..spooler import Spooler
 from ..task import HANDLER, Task
 from .call import call_arguments
-from .scoreboard import Entry, Seat, progressed
+from .scoreboard import Entry, Seat
 
 _PR_SET_PDEATHSIG = 1
 
@@ -88,7 +88,8 @@ def _run(child_job: ChildJob, task: Task[..., Any, Any]) -> Result:
 def _reporter(child_job: ChildJob) -> Any:
     def report(done: float, total: float | None, text: str) -> None:
         if child_job.seat is not None:
-            child_job.seat.write(progressed(child_job.entry, done, total, text))
+            child_job.entry.got_on(done, total, text)
+            child_job.seat.write(child_job.entry)
 
     return report
 

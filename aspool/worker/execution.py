@@ -6,19 +6,20 @@ Nothing here touches the spool; the loop settles.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..errors import ArgumentsUnfit
 from ..events import Event, JobEnded, JobStarted
 from ..job import Job, enter_job
-from ..outcomes import Buried, Outcome, PutOff
+from ..outcomes import Buried, Done, Outcome, PutOff
 from ..protocol import Claim
 from ..settings import WorkerSettings
 from ..spooler import Spooler
 from ..task import HANDLER, Task
 from . import decisions
-from .runners import Run, Runners
-from .scoreboard import Entry, Scoreboard, progressed
+from .runners import Run, Runners, runs_in_process
+from .scoreboard import Entry, Scoreboard, Seat
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Execution:
     report: Callable[[Event], None]
     frequency: Callable[[], float]
     running: set[Run]
-    reports_starts: bool = True  # no event for nobody
+    hears_starts: bool = True  # no event for nobody
+    hears_ends: bool = True  # those of jobs that are done; the others are always told of
 
     async def execute(self, claim: Claim) -> Outcome:
         """Run one claimed message; what becomes of it. Raises only when the worker itself is cancelled."""
@@ -54,7 +56,7 @@ class Execution:
 
     async def _run(self, claim: Claim, task: Task[..., Any, Any], started: float) -> Outcome:
         run = self._seat(claim, task, started)
-        if self.reports_starts:
+        if self.hears_starts:
             self.report(JobStarted(run.job.id, task.name, run.job.attempt, started - claim.message.due))
         self.running.add(run)
         try:
@@ -69,21 +71,23 @@ class Execution:
     def _seat(self, claim: Claim, task: Task[..., Any, Any], started: float) -> Run:
         """The job, shown on the scoreboard and current in this context."""
         message = claim.message
-        attempt = message.attempt + 1
         retries = task.policy(message.options).retries
-        entry = Entry(message.id, task.name, attempt, started)
+        entry = Entry(message.id, task.name, message.attempt + 1, started)
+        seat = None if self.board is None else self.board.take(entry)
         job = Job(
-            message.id, task.name, attempt=attempt, retries_left=max(0, retries - message.attempt), at=message.due,
-            report=lambda done, total, text: self._progress(run, done, total, text),
+            message.id, task.name, attempt=entry.attempt, retries_left=max(0, retries - message.attempt),
+            at=message.due, report=partial(self._progress, seat, entry),
         )  # fmt: skip
-        run = Run(claim, task, job, started, entry, None if self.board is None else self.board.take(entry))
+        run = Run(claim, task, job, started, entry, seat)
+        if runs_in_process(run):  # its child writes to the seat too
+            self._progress(seat, entry, 0.0, None, "")
         enter_job(job)
         return run
 
-    def _progress(self, run: Run, done: float, total: float | None, text: str) -> None:
-        run.entry = progressed(run.entry, done, total, text)
-        if run.seat is not None:
-            run.seat.write(run.entry)
+    def _progress(self, seat: Seat | None, entry: Entry, done: float, total: float | None, text: str) -> None:
+        entry.got_on(done, total, text)
+        if self.board is not None and seat is not None:
+            self.board.write(seat, entry)
 
     def _unseat(self, run: Run) -> None:
         if run.thread is not None and run.thread.is_running:
@@ -93,5 +97,7 @@ class Execution:
             self.board.free(run.seat)
 
     def _report_end(self, claim: Claim, started: float, outcome: Outcome) -> None:
+        if type(outcome) is Done and not self.hears_ends:
+            return
         message = claim.message
         self.report(JobEnded(message.id, message.task or HANDLER, message.attempt + 1, time.time() - started, outcome))

@@ -2,11 +2,13 @@
 
 import logging
 import time
+from asyncio import Task as LoopTask
 from asyncio import current_task
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from contextvars import Context, copy_context
+from typing import Any
 
 import anyio
 from anyio import CancelScope, create_task_group, get_cancelled_exc_class, move_on_after
@@ -143,7 +145,7 @@ class Worker:
                 background.cancel_scope.cancel()
 
     async def _claim_until_stopped(self, jobs: TaskGroup, runners: Runners) -> None:
-        heard = self._observers != (log,) or logger.isEnabledFor(logging.DEBUG)
+        heard = self._observers != (log,)
         async with create_task_group() as feeding:
             for feed in self._feeds:
                 execution = Execution(
@@ -154,7 +156,8 @@ class Worker:
                     self._report,
                     self._frequency,
                     self._running,
-                    heard,
+                    heard or logger.isEnabledFor(logging.DEBUG),
+                    heard or logger.isEnabledFor(logging.INFO),
                 )
                 feeding.start_soon(self._keep_feeding, feed, execution, jobs)
             await self._stop.wait()
@@ -251,19 +254,22 @@ class Worker:
         feed.lane_opens = False
         enter_job(None)
         context = copy_context()
+        lane = current_task()
+        assert lane is not None
         while feed.ready:
             claim = feed.ready.popleft()
             self._open_lane(feed, execution, jobs)
-            await self._run(feed, execution, claim)
+            await self._run(feed, execution, claim, lane)
             enter_job(None)
-            if not _is_as_before(context):
+            if lane.cancelling() or not _is_as_before(context):
                 break
         self._open_lane(feed, execution, jobs)
 
-    async def _run(self, feed: _Feed, execution: Execution, claim: Claim) -> None:
+    async def _run(self, feed: _Feed, execution: Execution, claim: Claim, lane: "LoopTask[Any]") -> None:
         try:
             outcome = await execution.execute(claim)
-            await _swallow_own_cancel()
+            if lane.cancelling():
+                await _swallow_own_cancel()
         except get_cancelled_exc_class():
             if any(run.claim is claim for run in self._running):  # its thread does not stop
                 feed.spool.abandon(claim)
@@ -333,20 +339,17 @@ class Worker:
 
 
 def _is_as_before(context: Context) -> bool:
-    """Whether a job left its asyncio task as it found it."""
-    task = current_task()
+    """Whether a job left the context variables of its asyncio task as it found them."""
     try:
-        return copy_context() == context and not (task is not None and task.cancelling())
+        return copy_context() == context
     except Exception:  # values that cannot be compared are others
         return False
 
 
 async def _swallow_own_cancel() -> None:
     """A job may have cancelled its own asyncio task and returned: this ends the job alone, not the worker with it."""
-    task = current_task()
-    if task is not None and task.cancelling():
-        try:
-            with CancelScope(shield=True):
-                await checkpoint()
-        except get_cancelled_exc_class():
-            pass
+    try:
+        with CancelScope(shield=True):
+            await checkpoint()
+    except get_cancelled_exc_class():
+        pass

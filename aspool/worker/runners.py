@@ -127,11 +127,9 @@ class Runners:
     async def call(self, run: Run) -> Result:
         """Run the function in its way. Raises only the cancellation of the worker itself, and ArgumentsUnfit."""
         run.harakiri = run.task.harakiri(run.claim.message.options) or self._default_harakiri
-        if is_suspect(run.claim.message):  # alone, and behind nobody
-            return await self._in_process(run, self._suspects)
-        if run.task.options.executor == "process":
-            return await self._in_process(run, self._processes)
         message = run.claim.message
+        if runs_in_process(run):  # a suspect alone, and behind nobody
+            return await self._in_process(run, self._suspects if is_suspect(message) else self._processes)
         args, kwargs = call_arguments(run.task, message.arguments, message.raw, run.claim.body)
         if run.task.is_async:
             return await self._on_loop(run, partial(run.task.run_here, run.job, args, kwargs))
@@ -189,6 +187,11 @@ class Runners:
         run.loop_task = current_task()
         with CancelScope(deadline=deadline) as scope:
             yield scope
+
+
+def runs_in_process(run: Run) -> bool:
+    """Whether a job runs in a process of its own."""
+    return run.task.options.executor == "process" or is_suspect(run.claim.message)
 
 
 def _worker_is_cancelled() -> bool:

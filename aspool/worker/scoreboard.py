@@ -1,24 +1,27 @@
 """Scoreboard: a small file per worker, a slot per running job, for any process to read. Nothing depends on it.
 
 Preallocated and written with pwrite, never mapped: a full disk or a truncated file must not kill the worker.
+A job that ends at once is never on it.
 """
 
 import fcntl
 import os
 import socket
 import time
+from asyncio import get_running_loop
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakSet
 
 SLOT = 512  # bytes; the first slot tells of the worker itself
+SHOWN_AFTER = 0.05  # seconds until a new job is on the board at the latest
 _SEPARATOR = "\x1f"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
-    """One running job. `since` is a UNIX timestamp."""
+    """One running job, and how far it got. `since` is a UNIX timestamp."""
 
     id: str
     task: str
@@ -28,8 +31,12 @@ class Entry:
     total: float | None = None
     text: str = ""
 
+    def got_on(self, done: float, total: float | None, text: str) -> None:
+        """The job has reported progress."""
+        self.done, self.total, self.text = done, total, text
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Seat:
     """Where one job writes its entry; it can travel to another process."""
 
@@ -68,10 +75,13 @@ class Scoreboard:
     """The writing side; locked (flock) while its worker lives."""
 
     def __init__(self, directory: Path, slots: int) -> None:
-        self._free = list(range(slots, 0, -1))
+        self.path = str(directory / f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}")
+        self._unseen = Seat(self.path, 0)
+        self._free = [Seat(self.path, number) for number in range(slots, 0, -1)]
+        self._new: dict[Seat, Entry] = {}  # not on the board yet
+        self._is_expected = False  # that `show` is called
         self._fd = -1
         _open_here.add(self)
-        self.path = str(directory / f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}")
         try:
             sweep(directory)
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -83,18 +93,33 @@ class Scoreboard:
             self.close()
 
     def take(self, entry: Entry) -> Seat:
-        """A seat for a job, with its entry shown."""
-        seat = Seat(self.path, self._free.pop() if self._free else 0)
-        self._write(seat, entry)
+        """A seat for a job, whose entry is shown if it runs for longer than a moment. Call it on the event loop."""
+        if not self._free:
+            return self._unseen
+        if not self._is_expected:
+            self._is_expected = True
+            get_running_loop().call_later(SHOWN_AFTER, self.show)
+        seat = self._free.pop()
+        self._new[seat] = entry
         return seat
+
+    def show(self) -> None:
+        """Write the entries of all jobs that are not on the board yet."""
+        self._is_expected = False
+        while self._new:
+            seat, entry = self._new.popitem()
+            self.write(seat, entry)
 
     def free(self, seat: Seat) -> None:
         """The job has ended."""
-        self._write(seat, None)
         if seat.number:
-            self._free.append(seat.number)
+            if self._new.pop(seat, None) is None:
+                self.write(seat, None)
+            self._free.append(seat)
 
-    def _write(self, seat: Seat, entry: Entry | None) -> None:
+    def write(self, seat: Seat, entry: Entry | None) -> None:
+        """Show an entry now, or nothing. From any thread; never fails."""
+        self._new.pop(seat, None)
         if self._fd >= 0 and seat.number:
             try:
                 os.pwrite(self._fd, _encode(entry), seat.number * SLOT)
@@ -146,11 +171,6 @@ def _decode(slot: bytes) -> Entry | None:
         return Entry(parts[0], parts[1], int(parts[2]), float(parts[3]), float(parts[4]), total, parts[6])
     except ValueError:
         return None
-
-
-def progressed(entry: Entry, done: float, total: float | None, text: str) -> Entry:
-    """The entry of a job that got on."""
-    return replace(entry, done=done, total=total, text=text)
 
 
 def boards(directory: Path) -> list[Board]:

@@ -52,7 +52,7 @@ def ends(how: str) -> object:
     raise ValueError(how)
 
 
-@spooler.task(executor="process", retries=0, harakiri=0.3)
+@spooler.task(executor="process", retries=0, harakiri=1.5)  # starting a process takes part of it
 def sleeps() -> None:
     (ROOT / "pid").write_text(str(os.getpid()))
     time.sleep(60)

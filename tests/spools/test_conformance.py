@@ -30,7 +30,7 @@ class TestDirectoryWithoutInotify(SpoolConformance):
 
 
 class TestDirectoryWithoutExtendedAttributes(SpoolConformance):
-    """As on a file system that has no xattrs: header byte 3 is the mark."""
+    """As on a file system that has no xattrs, where counts are kept when the disk is full."""
 
     @pytest.fixture
     def spool(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:

@@ -9,21 +9,33 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aspool.worker.scoreboard import SLOT, Entry, Scoreboard, Seat, boards, progressed, sweep
+from aspool.worker.scoreboard import SLOT, Entry, Scoreboard, Seat, boards, sweep
 from aspool.worker.scoreboard import _decode as decode
 from aspool.worker.scoreboard import _encode as encode
 
 ENTRY = Entry("00065d2f", "app.task", 2, 1_795_000_000.25)
 
 
-def test_a_running_job_is_shown_until_it_ends(tmp_path: Path) -> None:
+def got_on(done: float, total: float | None, text: str) -> Entry:
+    entry = replace(ENTRY)
+    entry.got_on(done, total, text)
+    return entry
+
+
+@pytest.mark.anyio
+async def test_a_job_is_shown_soon_until_it_ends(tmp_path: Path) -> None:
     board = Scoreboard(tmp_path, 3)
     first = board.take(ENTRY)
+    assert boards(tmp_path)[0].entries == ()
     second = board.take(replace(ENTRY, id="other"))
+    with anyio.fail_after(10):
+        while len(boards(tmp_path)[0].entries) < 2:
+            await anyio.sleep(0.01)
     (found,) = boards(tmp_path)
     assert (found.pid, found.slots, found.entries) == (os.getpid(), 3, (ENTRY, replace(ENTRY, id="other")))
     assert found.since > 1_700_000_000
@@ -36,23 +48,50 @@ def test_a_running_job_is_shown_until_it_ends(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_progress_is_written_from_any_process(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_a_job_that_ends_at_once_is_never_written(tmp_path: Path) -> None:
+    board = Scoreboard(tmp_path, 3)
+    before = Path(board.path).read_bytes()
+    for _ in range(5):
+        board.free(board.take(ENTRY))
+    board.show()
+    assert Path(board.path).read_bytes() == before
+    board.close()
+
+
+@pytest.mark.anyio
+async def test_progress_is_shown_at_once(tmp_path: Path) -> None:
     board = Scoreboard(tmp_path, 1)
     seat = board.take(ENTRY)
-    seat.write(progressed(ENTRY, 5, 10, "half"))
+    board.write(seat, got_on(5, 10, "half"))
+    board.show()
+    assert [entry.text for entry in boards(tmp_path)[0].entries] == ["half"]
+    board.free(seat)
+    assert boards(tmp_path)[0].entries == ()
+    board.close()
+
+
+@pytest.mark.anyio
+async def test_progress_is_written_from_any_process(tmp_path: Path) -> None:
+    board = Scoreboard(tmp_path, 1)
+    seat = board.take(ENTRY)
+    seat.write(got_on(5, 10, "half"))
     (entry,) = boards(tmp_path)[0].entries
     assert (entry.id, entry.done, entry.total, entry.text) == (ENTRY.id, 5.0, 10.0, "half")
-    seat.write(progressed(ENTRY, 6, None, ""))
+    seat.write(got_on(6, None, ""))
     assert boards(tmp_path)[0].entries[0].total is None
     seat.write(None)
     assert boards(tmp_path)[0].entries == ()
     board.close()
 
 
-def test_a_job_without_a_free_seat_runs_unseen(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_a_job_without_a_free_seat_runs_unseen(tmp_path: Path) -> None:
     board = Scoreboard(tmp_path, 1)
     seats = [board.take(replace(ENTRY, id=str(number))) for number in range(3)]
-    seats[2].write(progressed(ENTRY, 1, 2, "x"))
+    board.show()
+    seats[2].write(got_on(1, 2, "x"))
+    board.write(seats[2], got_on(1, 2, "x"))
     (found,) = boards(tmp_path)
     assert found.pid == os.getpid()  # the first slot is the worker's own
     assert [entry.id for entry in found.entries] == ["0"]
@@ -80,7 +119,7 @@ def test_an_entry_comes_back_as_it_was(entry: Entry) -> None:
 
 @given(st.text(max_size=1000), st.floats() | st.integers(), st.none() | st.floats())
 def test_any_progress_fits_its_slot_and_can_be_read(text: str, done: float, total: float | None) -> None:
-    slot = encode(progressed(ENTRY, done, total, text))
+    slot = encode(got_on(done, total, text))
     assert len(slot) <= SLOT
     assert slot.endswith(b"\0")
     found = decode(slot.ljust(SLOT, b"x"))
@@ -103,7 +142,7 @@ import sys
 from pathlib import Path
 from aspool.worker.scoreboard import Entry, Scoreboard
 board = Scoreboard(Path(sys.argv[1]), 1)
-board.take(Entry("a", "app.task", 1, 5.0))
+board.write(board._free[0], Entry("a", "app.task", 1, 5.0))
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -147,7 +186,8 @@ def test_strange_things_among_the_boards_are_left_out(tmp_path: Path) -> None:
     board.close()
 
 
-def test_a_board_that_cannot_be_made_costs_knowledge_only(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_a_board_that_cannot_be_made_costs_knowledge_only(tmp_path: Path) -> None:
     board = Scoreboard(tmp_path / "missing", 2)
     seat = board.take(ENTRY)
     seat.write(ENTRY)
@@ -157,14 +197,15 @@ def test_a_board_that_cannot_be_made_costs_knowledge_only(tmp_path: Path) -> Non
     assert not (tmp_path / "missing").exists()
 
 
-def test_a_file_size_limit_costs_knowledge_only(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_a_file_size_limit_costs_knowledge_only(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
         board = Scoreboard(tmp_path, 2)
         seat = board.take(ENTRY)
-        seat.write(ENTRY)
+        board.write(seat, ENTRY)
         board.free(seat)
         board.close()
     finally:
@@ -173,11 +214,12 @@ def test_a_file_size_limit_costs_knowledge_only(tmp_path: Path) -> None:
     assert boards(tmp_path) == []
 
 
-def test_a_truncated_board_does_not_stop_its_worker(tmp_path: Path) -> None:
+@pytest.mark.anyio
+async def test_a_truncated_board_does_not_stop_its_worker(tmp_path: Path) -> None:
     board = Scoreboard(tmp_path, 2)
     seat = board.take(ENTRY)
     os.truncate(board.path, 0)
-    seat.write(ENTRY)
+    board.write(seat, ENTRY)
     board.free(seat)
     assert boards(tmp_path) == []
     board.close()

@@ -42,14 +42,14 @@ def unnamed_files(path: str) -> Finding:
 
 
 def attributes(path: str) -> Finding:
-    """Marks of running and of unknown tasks are extended attributes."""
+    """Counts that a full disk keeps out of a file's name are kept in an extended attribute."""
     try:
         with probe(path) as fd:
             os.setxattr(fd, "user.aspool", b"probe")
     except (OSError, AttributeError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not in this Python"
         return warn("attributes", f"user attributes do not work ({reason})",
-                    "mount with user_xattr if you can; else a byte in the file's header says that it runs")  # fmt: skip
+                    "mount with user_xattr if you can; else counts of retries may be lost while the disk is full")  # fmt: skip
     return ok("attributes", "user attributes work")
 
 

@@ -21,6 +21,7 @@ from ...protocol import Details, Listed
 from . import descriptors, marks, names
 from .claim import due_moment
 from .locks import is_locked, try_lock, unlock
+from .marks import Mark
 from .names import FileName, microseconds
 from .scan import scan
 from .tree import PRIVATE, Place, Tree
@@ -147,9 +148,9 @@ class Browser:
             found = os.fstat(fd)
             name = names.parse(file.name) or names.foreign(file.name, found.st_mtime)
             due = due_moment(name, found)
-            mark = marks.read_mark(fd) or marks.Mark("")
-            attempt, crashes = max(name.attempt, mark.attempt), max(name.crashes, mark.crashes)
-            state = _state(mark.kind, is_locked(fd), due > now, bool(attempt or crashes))
+            kept = marks.kept_counts(fd)
+            attempt, crashes = max(name.attempt, kept[0]), max(name.crashes, kept[1])
+            state = _state(marks.read_mark(fd), is_locked(fd), due > now, bool(attempt or crashes))
             return Listed(name.id, state, _task_of(fd), _datetime(due), file.place.priority, attempt, crashes,
                           found.st_size, name=file.place.named(file.name))  # fmt: skip
         finally:
@@ -265,8 +266,9 @@ class Browser:
             if listed.state == "dead" and self._record("dead", name).get("unique") and not self._link_id(fd, listed.id):
                 return False
             moment = math.ceil(due)
+            marks.write_mark(fd, Mark.NONE)
+            marks.drop_counts(fd)
             os.utime(fd, (moment, moment) if due > time.time() else None)
-            marks.clear_mark(fd)
             os.rename(name, str(FileName(microseconds(due), listed.id)), src_dir_fd=directory, dst_dir_fd=place.fd)
             if listed.state == "dead":
                 _unlink_if_there(directory, f"{name}.json")
@@ -313,12 +315,12 @@ def _unlink_if_there(directory: int, name: str) -> None:
         pass
 
 
-def _state(kind: str, locked: bool, later: bool, tried: bool) -> str:
+def _state(mark: Mark, locked: bool, later: bool, tried: bool) -> str:
     if locked:
         return "running"
-    if kind == marks.DEAD:
+    if mark is Mark.DEAD:
         return "dead"
-    if kind == marks.UNKNOWN:
+    if mark is Mark.UNKNOWN:
         return "unknown"
     if tried:
         return "retrying"

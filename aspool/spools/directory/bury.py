@@ -11,6 +11,7 @@ from typing import Any
 from ...message import Message
 from ...outcomes import Buried
 from . import descriptors, marks
+from .marks import Mark
 from .names import FileName, microseconds
 from .tree import Place, Tree
 from .unique import free_id
@@ -23,12 +24,13 @@ def bury(tree: Tree, place: Place, name: str, fd: int, message: Message, outcome
     try:
         target = _free_name(tree, message, outcome)
         _put_aside(tree, "dead", place, name, fd, target, _dead_record(message, outcome))
-        marks.clear_mark(fd)
+        marks.write_mark(fd, Mark.NONE)
     except FileNotFoundError:
         raise
     except OSError:
+        marks.write_mark(fd, Mark.DEAD)
+        marks.keep_counts(fd, outcome.attempt, outcome.crashes)
         os.utime(fd, (FAR_FUTURE, FAR_FUTURE))
-        marks.write_mark(fd, marks.Mark(marks.DEAD, outcome.attempt, outcome.crashes))
         return
     if durable:
         os.fsync(place.fd)
@@ -40,7 +42,7 @@ def retire(tree: Tree, place: Place, name: str, fd: int, message: Message) -> No
     outcome = Buried("buried while the disk was full; the reason was not kept", "", message.attempt, message.crashes)
     target = _free_name(tree, message, outcome)
     _put_aside(tree, "dead", place, name, fd, target, _dead_record(message, outcome))
-    marks.clear_mark(fd)
+    marks.write_mark(fd, Mark.NONE)
 
 
 def _free_name(tree: Tree, message: Message, outcome: Buried) -> str:

@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from ... import wire
 from ...body import Body
@@ -20,11 +20,13 @@ from .bury import quarantine, retire
 from .draft import CHECKSUM, LENGTH, checksum_fits
 from .guard import GuardedFile
 from .locks import may_flock, try_lock
-from .names import FileName
+from .marks import Mark
+from .names import FileName, microseconds
 from .tree import NOWHERE, Place, Tree
 from .unique import free_id, is_id_of
 
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_MOVED_THE_MTIME = (Mark.RUNNING, Mark.DONE)  # which is later than now when the clock was set back since
 YOUNG = 60.0  # seconds: a short file may still be written by uWSGI, which creates before it locks
 GONE, BUSY, LATER, STRANGE, BROKEN_DISK, NO_DESCRIPTORS = (
     "gone",
@@ -37,16 +39,14 @@ GONE, BUSY, LATER, STRANGE, BROKEN_DISK, NO_DESCRIPTORS = (
 _STRANGE = (errno.ELOOP, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV, errno.ENOTDIR)
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A name that may be claimed."""
 
     place: Place
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(NamedTuple):
     """Why a name was not claimed; `due` (a UNIX timestamp) when it is only later."""
 
     why: str
@@ -62,6 +62,7 @@ class FileClaim(Claim):
     place: Place = NOWHERE
     name: str = ""
     linked: bool = False  # it has an id of its caller's, a second link
+    held: str = ""  # the name under which this worker knows that it holds it
 
 
 class _Unclaimed(Exception):
@@ -110,27 +111,30 @@ class Claimer:
         self._check_same(candidate, found)
         name = names.parse(candidate.name) or names.foreign(candidate.name, found.st_mtime)
         due = due_moment(name, found)
-        if due > now:
+        if due > now and marks.read_mark(fd) not in _MOVED_THE_MTIME:
             raise _Unclaimed(Skip(LATER, due))
         try:
             packet, message, start = _read(fd, found, name, candidate.place, now)
         except (BadPacket, BadFile) as error:
             self._quarantine(fd, candidate, str(error))
-        mark = marks.read_mark(fd, packet.modifier2)
-        if mark is not None and mark.kind in (marks.RUNNING, marks.DONE) and not may_flock(fd):
-            raise _Unclaimed(Skip(BUSY))  # the worker died; the child that ran the job is about to
-        if mark is not None and mark.kind == marks.DEAD:
-            self._retire_again(fd, candidate, message)
-        if mark is not None and mark.kind == marks.DONE:
-            self._finish_done(candidate, message, found, linked=linked)
         path = f"{self._tree.path}/{candidate.place.named(candidate.name)}"
         reader = GuardedFile(f"/proc/{self._pid}/fd/{fd}", start, found.st_size - start, path)
-        claim = FileClaim(
-            message, Body(reader=reader), newer=is_newer(packet.variables), fd=fd, place=candidate.place,
-            name=candidate.name, linked=linked,
-        )  # fmt: skip
-        _mark_running(claim, name, mark)
+        claim = FileClaim(message, Body(reader=reader), False, is_newer(packet.variables), fd, *candidate, linked)
+        if packet.modifier2:
+            self._obey_mark(claim, marks.mark_of(packet.modifier2), found)
+        marks.write_mark(fd, Mark.RUNNING)  # on the file itself, before it runs
         return claim
+
+    def _obey_mark(self, claim: FileClaim, mark: Mark, found: os.stat_result) -> None:
+        """What the last holder of a file left behind. Raises _Unclaimed when there is nothing left to run."""
+        if mark in (Mark.RUNNING, Mark.DONE) and not may_flock(claim.fd):
+            raise _Unclaimed(Skip(BUSY))  # the worker died; the child that ran the job is about to
+        if mark is Mark.DEAD:
+            self._retire_again(claim)
+        if mark is Mark.DONE:
+            self._finish_done(claim, found)
+        if mark is not Mark.NONE:
+            _take_counts(claim, crashed=mark is Mark.RUNNING)
 
     def _check_kind(self, candidate: Candidate, found: os.stat_result) -> bool:
         """A regular file of an allowed owner that nobody linked elsewhere; whether it has an id of its caller's."""
@@ -164,20 +168,20 @@ class Claimer:
             raise _Unclaimed(Skip(STRANGE, text=text)) from None
         raise _Unclaimed(Skip(GONE, text=f"{candidate.name} is broken ({reason}): it is in .aspool/corrupt now"))
 
-    def _finish_done(self, candidate: Candidate, message: Message, found: os.stat_result, *, linked: bool) -> NoReturn:
+    def _finish_done(self, claim: FileClaim, found: os.stat_result) -> NoReturn:
         """A job whose worker died between its end and the deletion of its file: delete it, do not run it again."""
-        os.unlink(candidate.name, dir_fd=candidate.place.fd)
-        if linked:
-            free_id(self._tree, message.id, found)
+        os.unlink(claim.name, dir_fd=claim.place.fd)
+        if claim.linked:
+            free_id(self._tree, claim.message.id, found)
         raise _Unclaimed(Skip(GONE))
 
-    def _retire_again(self, fd: int, candidate: Candidate, message: Message) -> NoReturn:
+    def _retire_again(self, claim: FileClaim) -> NoReturn:
         """A message that was buried where it lay, since the disk was full: move it now."""
         try:
-            retire(self._tree, candidate.place, candidate.name, fd, message)
+            retire(self._tree, claim.place, claim.name, claim.fd, claim.message)
         except OSError:
             raise _Unclaimed(Skip(STRANGE)) from None
-        raise _Unclaimed(Skip(GONE, text=f"{candidate.name} is in .aspool/dead now"))
+        raise _Unclaimed(Skip(GONE, text=f"{claim.name} is in .aspool/dead now"))
 
 
 def due_moment(name: FileName, found: os.stat_result) -> float:
@@ -222,24 +226,30 @@ def _decode(data: bytes, size: int) -> wire.Packet:
     return packet
 
 
-def _mark_running(claim: FileClaim, name: FileName, mark: marks.Mark | None) -> None:
-    """Count a death that the mark tells of, and say that we run it now: on the file itself, before it runs."""
-    attempt = max(name.attempt, mark.attempt) if mark else name.attempt
-    crashes = max(name.crashes, mark.crashes) if mark else name.crashes
-    if mark is not None and mark.kind == marks.RUNNING:
-        claim.crashed = True
-        crashes += 1
-        counted = str(FileName(name.due, name.id, attempt, crashes))
-        try:
-            os.rename(claim.name, counted, src_dir_fd=claim.place.fd, dst_dir_fd=claim.place.fd)
-            claim.name = counted
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            # The mark keeps the count: a full directory may not have room even for a rename.
-    marks.write_mark(claim.fd, marks.Mark(marks.RUNNING, attempt, crashes))
-    if (attempt, crashes) != (claim.message.attempt, claim.message.crashes):
-        claim.message = replace(claim.message, attempt=attempt, crashes=crashes)
+def _take_counts(claim: FileClaim, *, crashed: bool) -> None:
+    """What the name could not say, since the disk was full, and the death that its mark tells of."""
+    message = claim.message
+    attempt, crashes = marks.kept_counts(claim.fd)
+    attempt, crashes = max(message.attempt, attempt), max(message.crashes, crashes) + crashed
+    claim.crashed = crashed
+    claim.message = replace(message, attempt=attempt, crashes=crashes)
+    if crashed:
+        _count_crash(claim)
+
+
+def _count_crash(claim: FileClaim) -> None:
+    """In the name; a full directory may not have room even for a rename."""
+    name = names.parse(claim.name)
+    message = claim.message
+    due = microseconds(message.due) if name is None else name.due
+    counted = str(FileName(due, message.id, message.attempt, message.crashes))
+    try:
+        os.rename(claim.name, counted, src_dir_fd=claim.place.fd, dst_dir_fd=claim.place.fd)
+        claim.name = counted
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        marks.keep_counts(claim.fd, message.attempt, message.crashes)
 
 
 def _skip_for(error: OSError) -> Skip:

@@ -9,6 +9,7 @@ from . import descriptors, marks
 from .bury import bury
 from .claim import FileClaim
 from .locks import unlock
+from .marks import Mark
 from .names import FileName, microseconds
 from .tree import Tree
 from .unique import free_id
@@ -31,10 +32,12 @@ class Finisher:
         try:
             if isinstance(outcome, Done):
                 self._delete(claim)
+                _close(claim)  # nobody finds it any more, so the lock need not go first
+                return
             elif isinstance(outcome, PutOff):
                 self._put_off(claim, outcome)
             elif isinstance(outcome, HandedBack):
-                marks.clear_mark(claim.fd)
+                _hand_back(claim)
             else:
                 self._bury(claim, outcome)
         except FileNotFoundError:
@@ -47,8 +50,7 @@ class Finisher:
             unlock(claim.fd)  # not only close: a forked child may have the file open too
         except OSError:
             pass
-        descriptors.close_descriptor(claim.fd)
-        claim.fd = -1
+        _close(claim)
 
     def _delete(self, claim: FileClaim) -> None:
         os.unlink(claim.name, dir_fd=claim.place.fd)
@@ -59,25 +61,34 @@ class Finisher:
                 pass  # with one link left it counts as stale: who publishes the id next removes it
 
     def _put_off(self, claim: FileClaim, outcome: PutOff) -> None:
-        """mtime first, so that a kill in between leaves "later", never "at once"; then one rename.
+        """Mark and mtime first, so that a kill in between leaves "later", uncharged; then one rename.
 
         The rename also shuts uWSGI out, which may have read the old mtime: its access() of the old name fails.
         """
+        marks.write_mark(claim.fd, Mark.UNKNOWN if outcome.unknown else Mark.PUT_OFF)
         due = math.ceil(outcome.due)
         os.utime(claim.fd, (due, due))
-        kind = marks.UNKNOWN if outcome.unknown else marks.PUT_OFF
         name = str(FileName(microseconds(outcome.due), claim.message.id, outcome.attempt, outcome.crashes))
-        # Until the rename is done the mark keeps the counts, in case the disk is too full for it.
-        marks.write_mark(claim.fd, marks.Mark(kind, outcome.attempt, outcome.crashes))
         try:
             os.rename(claim.name, name, src_dir_fd=claim.place.fd, dst_dir_fd=claim.place.fd)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
+            marks.keep_counts(claim.fd, outcome.attempt, outcome.crashes)  # a full directory may not have room
             return
         claim.name = name
-        if not outcome.unknown:
-            marks.clear_mark(claim.fd)
 
     def _bury(self, claim: FileClaim, outcome: Buried) -> None:
         bury(self._tree, claim.place, claim.name, claim.fd, claim.message, outcome, durable=self._durable)
+
+
+def _close(claim: FileClaim) -> None:
+    descriptors.close_descriptor(claim.fd)
+    claim.fd = -1
+
+
+def _hand_back(claim: FileClaim) -> None:
+    """As it was before the claim, whose mark moved the mtime."""
+    marks.write_mark(claim.fd, Mark.PUT_OFF)
+    due = math.ceil(claim.message.due)
+    os.utime(claim.fd, (due, due))

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from ..readers import FileReader
 from . import descriptors, marks
+from .marks import Mark
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GuardedFile(FileReader):
     """Reads the body, guards the message, and notes on the file that its job is done."""
 
@@ -24,9 +25,9 @@ class GuardedFile(FileReader):
     def note_done(self) -> None:
         """Mark the file: whoever claims it after its worker died deletes it instead of running it again."""
         try:
-            fd = descriptors.open_descriptor(self.path, os.O_RDONLY)
+            fd = descriptors.open_descriptor(self.path, os.O_WRONLY)
             try:
-                marks.note_done(fd)
+                marks.write_mark(fd, Mark.DONE)
             finally:
                 descriptors.close_descriptor(fd)
         except OSError:

@@ -1,75 +1,67 @@
-"""The mark on a task file: who touched it last, and what its name could not say because the disk was full.
+"""The mark on a task file: what a worker did with it last, in header byte 3 (modifier2, which uWSGI ignores).
 
-An xattr; where the file system has none, header byte 3 (modifier2, which uWSGI ignores) says "running".
+It costs nothing to read, as the header is read anyway; to write it moves the mtime. Counts that the file's name could
+not take, since the disk was full, are kept in an xattr.
 """
 
-import errno
 import os
-from dataclasses import dataclass
+from enum import IntEnum
 
-XATTR = "user.aspool"
-RUNNING, DONE, PUT_OFF, UNKNOWN, DEAD = "r", "f", "p", "u", "d"
-_HEADER_RUNNING = b"\x01"
-_NO_XATTRS = (errno.ENOTSUP, errno.ENOSPC, errno.EDQUOT, errno.EPERM, errno.E2BIG)
+COUNTS = "user.aspool"
+_AT = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """`kind`: a worker runs it (r), its job is done but not settled yet (f), it was put off in place (p), nobody
-    knows its task (u), it is dead in place (d).
-    """
+class Mark(IntEnum):
+    """Numbers that nobody else would write there."""
 
-    kind: str
-    attempt: int = 0
-    crashes: int = 0
-
-
-def read_mark(descriptor: int, modifier2: int = 0) -> Mark | None:
-    """The mark of an open file, None when it has none. A forged one counts as none."""
-    try:
-        text = os.getxattr(descriptor, XATTR).decode()
-        kind, attempt, crashes = text.split(" ")
-        if kind in (RUNNING, DONE, PUT_OFF, UNKNOWN, DEAD):
-            return Mark(kind, max(0, int(attempt)), max(0, int(crashes)))
-    except (OSError, ValueError, AttributeError):
-        pass  # no xattr, none here at all (macOS), or not ours
-    return Mark(RUNNING) if modifier2 == _HEADER_RUNNING[0] else None
+    NONE = 0
+    RUNNING = 0xA1
+    DONE = 0xA2  # its job has ended well and it is not settled yet
+    PUT_OFF = 0xA3  # or handed back: a worker had it, and now it waits
+    UNKNOWN = 0xA4  # put off, as nobody knew its task
+    DEAD = 0xA5  # buried where it lies, as the disk was full
 
 
-def note_done(descriptor: int) -> None:
-    """Say that the job of a marked file is done; only an xattr can. Raises OSError."""
-    if hasattr(os, "setxattr"):
-        os.setxattr(descriptor, XATTR, f"{DONE} 0 0".encode(), os.XATTR_REPLACE)
+_BYTES = {mark: bytes((mark,)) for mark in Mark}
+_MARKS = {int(mark): mark for mark in Mark}
+
+
+def mark_of(modifier2: int) -> Mark:
+    """What a header byte says; anything that is not ours says nothing."""
+    return _MARKS.get(modifier2, Mark.NONE)
+
+
+def read_mark(descriptor: int) -> Mark:
+    """The mark of an open file. Raises OSError."""
+    header = os.pread(descriptor, 1, _AT)
+    return mark_of(header[0]) if header else Mark.NONE
 
 
 def write_mark(descriptor: int, mark: Mark) -> None:
-    """Set the mark. Raises OSError when the disk cannot even keep the plain form."""
-    try:
-        os.setxattr(descriptor, XATTR, f"{mark.kind} {mark.attempt} {mark.crashes}".encode())
-        return
-    except AttributeError:
-        pass  # no xattrs in this Python (macOS)
-    except OSError as error:
-        if error.errno not in _NO_XATTRS:
-            raise
-    if mark.kind == RUNNING:
-        _write_header(descriptor, _HEADER_RUNNING)
+    """Set the mark; the mtime is now, then. Raises OSError."""
+    os.pwrite(descriptor, _BYTES[mark], _AT)
 
 
-def clear_mark(descriptor: int) -> None:
-    """Remove the mark. Raises OSError when the disk refuses."""
+def keep_counts(descriptor: int, attempt: int, crashes: int) -> None:
+    """Remember what the name should say. Where there are no xattrs it is forgotten."""
     try:
-        os.removexattr(descriptor, XATTR)
-    except AttributeError:
+        os.setxattr(descriptor, COUNTS, f"{attempt} {crashes}".encode())
+    except (OSError, AttributeError):
+        pass  # AttributeError: no xattrs in this Python (macOS)
+
+
+def kept_counts(descriptor: int) -> tuple[int, int]:
+    """Attempt and crashes that `keep_counts` remembered, 0 and 0 for none. Forged ones count as none."""
+    try:
+        attempt, crashes = os.getxattr(descriptor, COUNTS).split(b" ")
+        return max(0, int(attempt)), max(0, int(crashes))
+    except (OSError, ValueError, AttributeError):
+        return 0, 0
+
+
+def drop_counts(descriptor: int) -> None:
+    """Forget them: the message begins anew."""
+    try:
+        os.removexattr(descriptor, COUNTS)
+    except (OSError, AttributeError):
         pass
-    except OSError as error:
-        if error.errno not in (errno.ENODATA, errno.ENOTSUP):
-            raise
-    if os.pread(descriptor, 1, 3) == _HEADER_RUNNING:
-        _write_header(descriptor, b"\x00")
-
-
-def _write_header(descriptor: int, modifier2: bytes) -> None:
-    before = os.fstat(descriptor)
-    os.pwrite(descriptor, modifier2, 3)
-    os.utime(descriptor, ns=(before.st_atime_ns, before.st_mtime_ns))  # the mtime is the due moment

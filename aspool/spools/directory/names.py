@@ -5,7 +5,7 @@ uwsgi_spoolfile_on_<due µs, 16 digits>_<id>_<attempt>_<crashes>
 
 import hashlib
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PREFIX = "uwsgi_spoolfile_on_"  # the only thing uWSGI looks at
 _DUE = len(PREFIX)
@@ -16,8 +16,7 @@ LARGEST_ATTEMPT = 999_999
 LARGEST_CRASHES = 999
 
 
-@dataclass(frozen=True, slots=True)
-class FileName:
+class FileName(NamedTuple):
     """What the name of a task file says; `due` in microseconds since 1970."""
 
     due: int
@@ -41,7 +40,8 @@ def parse(name: str) -> FileName | None:
     match = _OURS.fullmatch(name)
     if match is None:
         return None
-    return FileName(int(match[1]), match[2], int(match[3]), int(match[4]))
+    due, id, attempt, crashes = match.groups()
+    return FileName(int(due), id, int(attempt), int(crashes))
 
 
 def foreign(name: str, mtime: float) -> FileName:

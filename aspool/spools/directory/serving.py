@@ -242,6 +242,7 @@ class Serving:
                     self._report(answer.text)
                 self._look.skipped(candidate, answer, now)
             else:
+                answer.held = answer.name
                 self._look.hold(answer.place, answer.name)
                 claims.append(answer)
         self._look.put_back(candidates[len(answers) :], now)
@@ -274,20 +275,19 @@ class Serving:
 
     async def _try(self, group: Sequence[Settled]) -> list[OSError | None]:
         """Settle in one trip to the disk, or here while the disk is quick; what was refused, in the same order."""
-        names = [_file_claim(claim).name for claim, _ in group]
         if self._pace.is_quick and not any(type(outcome) is Buried for _, outcome in group):
             errors = self._pace.measured(len(group), _finish_all, self._finisher, group)
         else:
             errors = await trip(self._disk, _finish_all, self._finisher, group)
-        for (claim, outcome), name, error in zip(group, names, errors, strict=True):
+        for (claim, outcome), error in zip(group, errors, strict=True):
             if error is None:
-                self._forget(_file_claim(claim), outcome, name)
+                self._forget(_file_claim(claim), outcome)
         return errors
 
-    def _forget(self, claim: FileClaim, outcome: Outcome, name: str) -> None:
+    def _forget(self, claim: FileClaim, outcome: Outcome) -> None:
         """It is no longer held; where no event tells of its new name, it must be remembered."""
-        self._look.let_go(claim.place, name)
-        if isinstance(outcome, PutOff) and (self._watch is None or claim.name == name):
+        self._look.let_go(claim.place, claim.held)
+        if isinstance(outcome, PutOff) and (self._watch is None or claim.name == claim.held):
             self._look.seen_again(claim.place, claim.name, outcome.due)
         elif isinstance(outcome, HandedBack):
             self._look.seen_again(claim.place, claim.name, claim.message.due)
@@ -295,7 +295,7 @@ class Serving:
     def abandon(self, claim: Claim) -> None:
         """Keep a file locked until this process ends, and do not charge its end to it."""
         try:
-            marks.clear_mark(_file_claim(claim).fd)
+            marks.write_mark(_file_claim(claim).fd, marks.Mark.PUT_OFF)
         except OSError:
             pass  # then it counts as a crash
 

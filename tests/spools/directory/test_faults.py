@@ -270,7 +270,7 @@ async def test_what_is_done_but_cannot_be_deleted_is_not_run_again(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("error", "name"), [(errno.EROFS, "setxattr"), (errno.EIO, "pread"), (errno.EMFILE, "fstat")])
+@pytest.mark.parametrize(("error", "name"), [(errno.EROFS, "pwrite"), (errno.EIO, "pread"), (errno.EMFILE, "fstat")])
 async def test_a_disk_that_refuses_claims_is_no_hot_loop(
     spooler: Spooler, directory: DirectorySpool, monkeypatch: pytest.MonkeyPatch, error: int, name: str
 ) -> None:

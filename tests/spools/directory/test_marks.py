@@ -1,4 +1,4 @@
-"""Marks: what is written is read, a forged one counts as none, and the mtime stays the due moment."""
+"""Marks: what is written is read, nobody else's byte counts, and counts that no name could take are kept."""
 
 import errno
 import os
@@ -9,158 +9,99 @@ from typing import Any
 import pytest
 
 from aspool.spools.directory.marks import (
-    DEAD,
-    PUT_OFF,
-    RUNNING,
-    UNKNOWN,
-    XATTR,
+    COUNTS,
     Mark,
-    clear_mark,
+    drop_counts,
+    keep_counts,
+    kept_counts,
+    mark_of,
     read_mark,
     write_mark,
 )
 
 CONTENT = b"\x11\x05\x00\x00\x01\x00k\x00\x00body"
-MTIME = 2_000_000_000_000_000_123
 
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[int]:
     path = tmp_path / "task"
     path.write_bytes(CONTENT)
-    os.utime(path, ns=(MTIME, MTIME))
     descriptor = os.open(path, os.O_RDWR)
     yield descriptor
     os.close(descriptor)
 
 
 @pytest.fixture
-def plain(opened: int, monkeypatch: pytest.MonkeyPatch) -> int:
-    """A file where there are no xattrs."""
-
-    def refuse(*_: Any) -> Any:
-        raise OSError(errno.ENOTSUP, "Operation not supported")
-
-    for name in ("getxattr", "setxattr", "removexattr"):
-        monkeypatch.setattr(os, name, refuse)
-    return opened
-
-
-@pytest.fixture
-def strange(opened: int, monkeypatch: pytest.MonkeyPatch) -> int:
-    """A file of a system whose Python knows no xattrs (macOS)."""
-    for name in ("getxattr", "setxattr", "removexattr"):
-        monkeypatch.delattr(os, name)
-    return opened
-
-
-def content(descriptor: int) -> bytes:
-    return os.pread(descriptor, 1000, 0)
-
-
-def mtime(descriptor: int) -> int:
-    return os.fstat(descriptor).st_mtime_ns
-
-
-def modifier2(descriptor: int) -> int:
-    return content(descriptor)[3]
-
-
-def has_xattrs(path: Path) -> bool:
+def counted(opened: int) -> int:
     try:
-        os.setxattr(path, XATTR, b"x")
+        os.setxattr(opened, COUNTS, b"x")
     except OSError:
-        return False
-    return True
-
-
-@pytest.mark.parametrize(
-    "mark", [Mark(RUNNING), Mark(RUNNING, 3, 2), Mark(PUT_OFF, 1, 0), Mark(UNKNOWN), Mark(DEAD, 999_999, 999)]
-)
-def test_a_mark_comes_back_and_touches_neither_content_nor_mtime(opened: int, tmp_path: Path, mark: Mark) -> None:
-    if not has_xattrs(tmp_path):
         pytest.skip("no xattrs here")
-    assert read_mark(opened) is None
+    return opened
+
+
+@pytest.mark.parametrize("mark", list(Mark))
+def test_a_mark_comes_back_and_touches_one_byte(opened: int, mark: Mark) -> None:
+    assert read_mark(opened) is Mark.NONE
     write_mark(opened, mark)
-    assert read_mark(opened) == mark
-    assert (content(opened), mtime(opened)) == (CONTENT, MTIME)
-    write_mark(opened, Mark(PUT_OFF, 7, 7))
-    assert read_mark(opened) == Mark(PUT_OFF, 7, 7)
-    clear_mark(opened)
-    clear_mark(opened)
-    assert read_mark(opened) is None
-    assert (content(opened), mtime(opened)) == (CONTENT, MTIME)
+    assert read_mark(opened) is mark
+    content = os.pread(opened, 100, 0)
+    assert mark_of(content[3]) is mark
+    assert (content[:3], content[4:]) == (CONTENT[:3], CONTENT[4:])
+    write_mark(opened, Mark.NONE)
+    assert os.pread(opened, 100, 0) == CONTENT
 
 
-@pytest.mark.parametrize("kind", ["plain", "strange"])
-def test_without_xattrs_the_header_says_running(kind: str, request: pytest.FixtureRequest) -> None:
-    descriptor: int = request.getfixturevalue(kind)
-    write_mark(descriptor, Mark(RUNNING, 3, 2))
-    assert content(descriptor) == CONTENT[:3] + b"\x01" + CONTENT[4:]
-    assert mtime(descriptor) == MTIME
-    assert read_mark(descriptor, modifier2(descriptor)) == Mark(RUNNING)
-    clear_mark(descriptor)
-    clear_mark(descriptor)
-    assert (content(descriptor), mtime(descriptor)) == (CONTENT, MTIME)
-    assert read_mark(descriptor, modifier2(descriptor)) is None
+@pytest.mark.parametrize("modifier2", sorted(set(range(256)) - {mark.value for mark in Mark}))
+def test_a_modifier2_of_somebody_else_is_no_mark(modifier2: int) -> None:
+    assert mark_of(modifier2) is Mark.NONE
 
 
-@pytest.mark.parametrize("kind", [PUT_OFF, UNKNOWN, DEAD])
-def test_without_xattrs_nothing_else_can_be_said(plain: int, kind: str) -> None:
-    write_mark(plain, Mark(kind, 1, 1))
-    assert (content(plain), mtime(plain)) == (CONTENT, MTIME)
-    assert read_mark(plain) is None
+def test_an_empty_file_has_no_mark(opened: int) -> None:
+    os.ftruncate(opened, 0)
+    assert read_mark(opened) is Mark.NONE
 
 
-@pytest.mark.parametrize("modifier2", [0, 2, 7, 255])
-def test_a_modifier2_of_somebody_else_is_no_mark(opened: int, modifier2: int) -> None:
-    os.pwrite(opened, bytes([modifier2]), 3)
-    assert read_mark(opened, modifier2) is None
-    clear_mark(opened)
-    assert content(opened)[3] == modifier2
-
-
-@pytest.mark.parametrize(
-    "forged",
-    [b"", b"r", b"r 1", b"r 1 2 3", b"x 1 2", b"R 1 2", b"r a b", b"r 1.5 2", b"\xff 1 2", b"r  1 2", b"rr 1 2",
-     b"r " + b"9" * 3000 + b" 1" * 2],
-)  # fmt: skip
-def test_a_forged_mark_counts_as_none(opened: int, tmp_path: Path, forged: bytes) -> None:
-    if not has_xattrs(tmp_path):
-        pytest.skip("no xattrs here")
-    os.setxattr(opened, XATTR, forged)
-    assert read_mark(opened) is None
-    clear_mark(opened)
-    assert XATTR not in os.listxattr(opened)
-
-
-def test_negative_counts_are_none(opened: int, tmp_path: Path) -> None:
-    if not has_xattrs(tmp_path):
-        pytest.skip("no xattrs here")
-    os.setxattr(opened, XATTR, b"r -1 -5")
-    assert read_mark(opened) == Mark(RUNNING, 0, 0)
-
-
-@pytest.mark.parametrize("code", [errno.EIO, errno.EROFS, errno.EBADF])
+@pytest.mark.parametrize("code", [errno.EIO, errno.EROFS, errno.EBADF, errno.ENOSPC])
 def test_a_disk_that_refuses_is_reported(opened: int, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     def refuse(*_: Any) -> Any:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(os, "setxattr", refuse)
-    monkeypatch.setattr(os, "removexattr", refuse)
+    monkeypatch.setattr(os, "pwrite", refuse)
     with pytest.raises(OSError, match=os.strerror(code)):
-        write_mark(opened, Mark(RUNNING))
-    with pytest.raises(OSError, match=os.strerror(code)):
-        clear_mark(opened)
+        write_mark(opened, Mark.RUNNING)
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EPERM, errno.E2BIG])
-def test_where_there_is_no_room_for_an_xattr_the_header_has_some(
-    opened: int, monkeypatch: pytest.MonkeyPatch, code: int
+def test_counts_are_kept_until_they_are_dropped(counted: int) -> None:
+    keep_counts(counted, 999_999, 999)
+    assert kept_counts(counted) == (999_999, 999)
+    keep_counts(counted, 3, 2)
+    assert kept_counts(counted) == (3, 2)
+    drop_counts(counted)
+    drop_counts(counted)
+    assert kept_counts(counted) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "forged", [b"", b"1", b"1 2 3", b"a b", b"1.5 2", b"\xff 2", b"1  2", b"9" * 3000 + b" 1" * 2, b"-1 -5"]
+)
+def test_forged_counts_are_none(counted: int, forged: bytes) -> None:
+    os.setxattr(counted, COUNTS, forged)
+    assert kept_counts(counted) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", ["refused", "missing"])
+def test_where_there_are_no_xattrs_counts_are_forgotten(
+    opened: int, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     def refuse(*_: Any) -> Any:
-        raise OSError(code, os.strerror(code))
+        raise OSError(errno.ENOTSUP, "Operation not supported")
 
-    monkeypatch.setattr(os, "setxattr", refuse)
-    write_mark(opened, Mark(RUNNING, 1, 1))
-    assert read_mark(opened, modifier2(opened)) == Mark(RUNNING)
+    for name in ("getxattr", "setxattr", "removexattr"):  # "missing": a system whose Python knows none (macOS)
+        if kind == "refused":
+            monkeypatch.setattr(os, name, refuse)
+        else:
+            monkeypatch.delattr(os, name)
+    keep_counts(opened, 3, 2)
+    assert kept_counts(opened) == (0, 0)
+    drop_counts(opened)
