@@ -14,6 +14,8 @@ from .job import Job
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
+    from pydantic.plugin._schema_validator import PluggableSchemaValidator
+    from pydantic_core import SchemaSerializer, SchemaValidator
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -41,6 +43,10 @@ class Arguments:
             self._check_body(bodies[0], parameters)
         self.signature = inspect.Signature(parameters)
         self._plain = [p for p in parameters if p.name != self.body_name]
+        plain = all(p.kind is p.POSITIONAL_OR_KEYWORD or p.kind is p.KEYWORD_ONLY for p in parameters)
+        self._by_position = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD] if plain else None
+        self._known = frozenset(p.name for p in parameters)
+        self._required = frozenset(p.name for p in parameters if p.default is p.empty)
         self._has_variadic = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in self._plain)
 
     def _check_body(self, body: inspect.Parameter, parameters: list[inspect.Parameter]) -> None:
@@ -69,28 +75,36 @@ class Arguments:
 
         Raises ArgumentsRefused, naming the task and the parameter, when they do not fit.
         """
-        try:
-            given = self.signature.bind(*args, **kwargs).arguments
-        except TypeError as error:
-            raise ArgumentsRefused(f"{self.task}: {error}") from None
+        given = self._bind(args, kwargs)
         body = self._take_body(given)
         return (self._write(given) if self._plain else b""), body
 
-    def _write(self, given: Mapping[str, Any]) -> bytes:
-        from pydantic import ValidationError
-        from pydantic_core import PydanticSerializationError
-
+    def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """As Signature.bind, which takes several times as long for the plain parameters that most functions have."""
+        if self._by_position is not None:
+            given = dict(zip(self._by_position, args, strict=False))
+            given.update(kwargs)
+            if len(given) == len(args) + len(kwargs) and self._required <= given.keys() <= self._known:
+                return given
         try:
-            checked = self._adapter.validate_python(given)
-        except ValidationError as error:
+            return self.signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise ArgumentsRefused(f"{self.task}: {error}") from None
+
+    def _write(self, given: Mapping[str, Any]) -> bytes:
+        """Checked, written and read again, as what could not be read would be noticed only when it runs."""
+        validator, serializer = self._validator, self._serializer
+        try:
+            checked = validator.validate_python(given)
+        except ValueError as error:  # pydantic's ValidationError, here and below
             raise ArgumentsRefused(f"{self.task}: {_explain(error)}") from None
         try:
-            written = self._adapter.dump_json(checked, warnings="error")
-        except PydanticSerializationError as error:
+            written = serializer.to_json(checked, warnings="error")
+        except ValueError as error:
             raise ArgumentsRefused(f"{self.task}: {self._unserialisable(checked)}: {error}") from None
         try:
-            self._adapter.validate_json(written)  # what could not be read would be noticed only when it runs
-        except ValidationError as error:
+            validator.validate_json(written)
+        except ValueError as error:
             raise ArgumentsRefused(
                 f"{self.task}: written as JSON they cannot be read back: {_explain(error)}"
             ) from None
@@ -104,10 +118,9 @@ class Arguments:
         if not data and not self._plain:
             return (), {}
         try:
-            values = dict(self._adapter.validate_json(data or b"{}"))
+            values = self._validator.validate_json(data or b"{}")
         except ValueError as error:  # pydantic's ValidationError
-            reason = _explain(typing.cast("ValidationError", error))
-            raise ArgumentsUnfit(f"the stored arguments do not fit {self.task}: {reason}") from None
+            raise ArgumentsUnfit(f"the stored arguments do not fit {self.task}: {_explain(error)}") from None
         return self._spread(values)
 
     def _take_body(self, given: dict[str, Any]) -> Body | None:
@@ -145,10 +158,18 @@ class Arguments:
     def _unserialisable(self, values: Mapping[str, Any]) -> str:
         for name, value in values.items():
             try:
-                self._adapter.dump_json({name: value}, warnings="error")
+                self._serializer.to_json({name: value}, warnings="error")
             except Exception:
                 return f"{name} cannot be written as JSON"
         return "the arguments cannot be written as JSON"
+
+    @cached_property
+    def _validator(self) -> "SchemaValidator | PluggableSchemaValidator":
+        return self._adapter.validator
+
+    @cached_property
+    def _serializer(self) -> "SchemaSerializer":
+        return self._adapter.serializer
 
     @cached_property
     def _adapter(self) -> "TypeAdapter[Any]":
@@ -191,8 +212,9 @@ class Arguments:
             raise TaskRefused(f"{self.task}: a type hint cannot be resolved: {error}") from None
 
 
-def _explain(error: "ValidationError") -> str:
+def _explain(refusal: ValueError) -> str:
     """The first complaint, in one line: parameter, what is wrong, what was given."""
+    error = typing.cast("ValidationError", refusal)
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     more = error.error_count() - 1

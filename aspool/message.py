@@ -17,6 +17,7 @@ T = TypeVar("T", int, float)
 VERSION = b"1"
 OURS = b"aspool."
 LARGEST_ARGUMENTS = 64 * 1024 * 1024  # bytes; what is larger is a Body
+SURELY_FIT = 32 * 1024  # bytes of arguments: what is beside them in a task's packet is far smaller
 RESERVED = 64  # bytes of a packet that a spool keeps for length and checksum (aspool.len, aspool.crc)
 
 
@@ -61,11 +62,19 @@ def to_variables(message: Message) -> tuple[dict[bytes, bytes], bytes]:
             f"{message.task}: the arguments take {len(message.arguments)} bytes, at most {LARGEST_ARGUMENTS} are "
             "possible; give large data as a Body"
         )
-    if encoded_size(variables) + len(message.arguments) + 32 + RESERVED <= LARGEST_VARIABLES:
+    if _fits(message, variables):
         variables[b"aspool.args"] = message.arguments
         return variables, b""
     variables[b"aspool.front"] = b"%d" % len(message.arguments)
     return _fitting(variables), message.arguments
+
+
+def _fits(message: Message, variables: dict[bytes, bytes]) -> bool:
+    """Whether the arguments have room beside the variables; most messages are so small that nobody need count."""
+    size = len(message.arguments)
+    if size < SURELY_FIT and not message.raw and not message.options:
+        return True
+    return encoded_size(variables) + size + 32 + RESERVED <= LARGEST_VARIABLES
 
 
 def _fitting(variables: dict[bytes, bytes]) -> dict[bytes, bytes]:

@@ -254,9 +254,10 @@ class Spooler:
     def put_blocking(self, spool: Address | None, messages: Sequence[Message]) -> Sequence[Stored | Exception]:
         """The same without an event loop. Raises CallError for a spool that cannot."""
         target = self._spool(spool)
-        if not isinstance(target, PutsBlocking):
+        put: Callable[[Sequence[Message]], Sequence[Stored | Exception]] | None = getattr(target, "put_blocking", None)
+        if put is None:  # it is no PutsBlocking; isinstance with a protocol would cost as much as the write
             raise CallError(f"{target.address} can only be written to from an event loop: use await spool(…)")
-        return target.put_blocking(messages)
+        return put(messages)
 
     def readable(self, body: Body) -> Body:
         """A body that can be read at once, as a direct call of a task needs it."""

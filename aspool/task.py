@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any, Generic, Literal, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Generic, Literal, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 from .addresses import Address
 from .arguments import Arguments
@@ -95,8 +95,7 @@ class Sender(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
+class Call(NamedTuple, Generic[T]):
     """One call, checked and written down but not spooled yet: what `spool_many` takes."""
 
     message: Message
@@ -119,6 +118,7 @@ class Task(Generic[P, R, T]):
         self.is_async = inspect.iscoroutinefunction(function)
         self.arguments = Arguments(function, name)
         self._sender = sender
+        self._plainly: Using[P, T] = Using(self, PLAIN_CALL)
         self._check_function()
         functools.update_wrapper(cast("Any", self), function, updated=())  # its attributes are not the task's
 
@@ -162,15 +162,15 @@ class Task(Generic[P, R, T]):
 
         Raises ArgumentsRefused before anything is written; NotSpooled, Uncertain or SpoolUnusable by the spool.
         """
-        return await Using[P, T](self, PLAIN_CALL).spool(*args, **kwargs)
+        return await self._plainly.spool(*args, **kwargs)
 
     def spool_sync(self, *args: P.args, **kwargs: P.kwargs) -> Ticket[T]:
         """As `spool`, from any thread or script; it blocks until the message is safe."""
-        return Using[P, T](self, PLAIN_CALL).spool_sync(*args, **kwargs)
+        return self._plainly.spool_sync(*args, **kwargs)
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[T]:
         """The call as a value, for `spool_many`."""
-        return Using[P, T](self, PLAIN_CALL).call(*args, **kwargs)
+        return self._plainly.call(*args, **kwargs)
 
     def using(
         self,

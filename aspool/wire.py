@@ -5,6 +5,8 @@ pairs of u16 length + bytes for key and value (mirrors uwsgi_buffer_append_keyva
 """
 
 from collections.abc import Mapping
+from struct import Struct
+from struct import error as StructError  # noqa: N812 - it is a class
 from typing import NamedTuple
 
 from .errors import BadPacket
@@ -13,6 +15,8 @@ SPOOL_MODIFIER = 17
 HEADER_SIZE = 4
 LARGEST_VARIABLES = 65_535
 LARGEST_PACKET = HEADER_SIZE + LARGEST_VARIABLES
+_pack_size = Struct("<H").pack
+_pack_header = Struct("<BHB").pack
 
 
 class Packet(NamedTuple):
@@ -35,17 +39,18 @@ def encode(variables: Mapping[bytes, bytes], modifier2: int = 0) -> bytes:
     Raises BadPacket when the variables need more than 65,535 bytes, or a key is empty (uWSGI's reader
     rejects such a packet whole; its writer cuts long values silently, which this one never does).
     """
-    parts: list[bytes] = [b""]
+    parts: list[bytes] = []
     for key, value in variables.items():
         if not key:
             raise BadPacket("a packet cannot have an empty key: uWSGI would refuse all of it")
-        if len(key) > LARGEST_VARIABLES or len(value) > LARGEST_VARIABLES:
-            raise BadPacket(f"the variable {key[:60]!r} is longer than {LARGEST_VARIABLES} bytes")
-        parts += (len(key).to_bytes(2, "little"), key, len(value).to_bytes(2, "little"), value)
+        try:
+            parts += (_pack_size(len(key)), key, _pack_size(len(value)), value)
+        except StructError:
+            raise BadPacket(f"the variable {key[:60]!r} is longer than {LARGEST_VARIABLES} bytes") from None
     content = b"".join(parts)
     if len(content) > LARGEST_VARIABLES:
         raise BadPacket(f"the variables take {len(content)} bytes; a packet holds {LARGEST_VARIABLES}")
-    return b"%c%b%c%b" % (SPOOL_MODIFIER, len(content).to_bytes(2, "little"), modifier2, content)
+    return _pack_header(SPOOL_MODIFIER, len(content), modifier2) + content
 
 
 def variables_size(header: bytes | bytearray) -> int:

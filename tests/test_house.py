@@ -118,7 +118,7 @@ def length(function: Function) -> int:
 def test_the_imports_are_found() -> None:
     found = {(each.source, each.target) for each in imports()}
     assert ("aspool.task", "aspool.arguments") in found
-    assert ("aspool.spools.directory.draft", "aspool.wire") in found  # from ... import wire
+    assert ("aspool.spools.directory.content", "aspool.wire") in found  # from ... import wire
     assert ("aspool.worker.execution", "aspool.worker.decisions") in found  # from . import decisions
     assert ("aspool", "aspool.spools.memory") in found  # under TYPE_CHECKING
     assert len(found) > 100

@@ -49,7 +49,7 @@ def attributes(path: str) -> Finding:
     except (OSError, AttributeError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not in this Python"
         return warn("attributes", f"user attributes do not work ({reason})",
-                    "mount with user_xattr if you can; else counts of retries may be lost while the disk is full")  # fmt: skip
+                    "mount with user_xattr if you can; else a full disk may lose counts of retries")  # fmt: skip
     return ok("attributes", "user attributes work")
 
 

@@ -17,7 +17,7 @@ from ...message import Message, from_variables, front_size, is_newer
 from ...protocol import Claim
 from . import descriptors, marks, names
 from .bury import quarantine, retire
-from .draft import CHECKSUM, LENGTH, checksum_fits
+from .content import CHECKSUM, LENGTH, checksum_fits
 from .guard import GuardedFile
 from .locks import may_flock, try_lock
 from .marks import Mark

@@ -34,7 +34,7 @@ class Finisher:
                 self._delete(claim)
                 _close(claim)  # nobody finds it any more, so the lock need not go first
                 return
-            elif isinstance(outcome, PutOff):
+            if isinstance(outcome, PutOff):
                 self._put_off(claim, outcome)
             elif isinstance(outcome, HandedBack):
                 _hand_back(claim)

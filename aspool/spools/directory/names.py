@@ -25,9 +25,10 @@ class FileName(NamedTuple):
     crashes: int = 0
 
     def __str__(self) -> str:
-        attempt = min(self.attempt, LARGEST_ATTEMPT)
-        crashes = min(self.crashes, LARGEST_CRASHES)
-        return f"{PREFIX}{self.due:016d}_{self.id}_{attempt}_{crashes}"
+        due, id, attempt, crashes = self
+        if attempt > LARGEST_ATTEMPT or crashes > LARGEST_CRASHES:
+            attempt, crashes = min(attempt, LARGEST_ATTEMPT), min(crashes, LARGEST_CRASHES)
+        return f"{PREFIX}{due:016d}_{id}_{attempt}_{crashes}"
 
 
 def microseconds(moment: float) -> int:

@@ -1,17 +1,21 @@
 """Publish: write, make durable, give a name, answer. In that order, whatever fails."""
 
 import errno
+import math
 import os
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
+from ...body import Body
 from ...errors import AspoolError, NotSpooled, SpoolUnusable, Uncertain
 from ...message import Message
 from ...protocol import Stored
-from ..readers import chunks
+from ..readers import chunks, in_memory
 from . import descriptors
+from .content import whole
 from .draft import Draft
 from .names import FileName, microseconds
 from .tree import Place, Tree
@@ -19,6 +23,9 @@ from .unique import link_unique
 
 Durability = Literal["disk", "process"]
 GROUP = 64  # files that are open at the same time
+FOLLOW = 0.05  # seconds between two looks whether the directory was moved
+SMALL = 64 * 1024  # bytes
+_UNNAMED = os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_TMPFILE", 0)
 PARALLEL_SYNCS = 16  # the journal merges parallel fsyncs; a serial loop of them saves nothing
 
 Answer = Stored | Exception
@@ -44,45 +51,78 @@ class Publisher:
     def __init__(self, tree: Tree, durability: Durability) -> None:
         self._tree = tree
         self.durable = durability == "disk"
+        self._followed = 0.0  # of the monotonic clock
         self._syncs: tuple[int, ThreadPoolExecutor] | None = None
 
     def publish(self, items: Sequence[Item]) -> list[Answer]:
         """One answer for each, in order: Stored once it is as safe as the durability says, or why it is not."""
-        answers: list[Answer] = []
         self._follow()
+        if not self.durable:
+            return [self._publish_one(item) for item in items]
+        answers: list[Answer] = []
         for start in range(0, len(items), GROUP):
             answers += self._publish_group(items[start : start + GROUP])
         return answers
 
     def _follow(self) -> None:
         """Write where the path leads now: in a directory that was moved away nobody might ever look."""
+        now = time.monotonic()
+        if now - self._followed < FOLLOW:
+            return
+        self._followed = now
         if self._tree.is_gone():
             try:
                 self._tree.reopen()
             except SpoolUnusable:
                 pass  # each message is told
 
+    def _publish_one(self, item: Item) -> Answer:
+        if is_small(item.message) and not item.message.unique and not self._tree.strips_modes:
+            try:
+                return self._publish_at_once(item.message)
+            except Exception:  # noqa: S110 - whatever it is, the careful way tells
+                pass  # nothing of it has a name: again, with care, and with an answer to what is wrong
+        draft = self._write(item)
+        if isinstance(draft, Exception):
+            return draft
+        answer = self._link(draft)
+        draft.close()
+        return answer
+
+    def _publish_at_once(self, message: Message) -> Stored:
+        """What most messages need, and no more. Raises anything."""
+        place = self._tree.place("" if message.priority is None else str(message.priority))
+        content = whole(message, in_memory(message.body) or b"")
+        fd = os.open(".", _UNNAMED, 0o600, dir_fd=place.fd)
+        try:
+            if os.write(fd, content) < len(content):
+                raise OSError(errno.ENOSPC, "a short write")
+            if message.due > message.spooled:
+                os.utime(fd, (math.ceil(message.due),) * 2)
+            os.link(f"/proc/self/fd/{fd}", _name_of(message), dst_dir_fd=place.fd, follow_symlinks=True)
+        finally:
+            os.close(fd)  # a child forked meanwhile may keep it: it has no lock
+        return Stored(message.id)
+
     def _publish_group(self, items: Sequence[Item]) -> list[Answer]:
-        steps: list[Draft | Exception] = [self._write(item) for item in items]
-        if self.durable:
-            steps = self._sync_files(steps)
+        steps = self._sync_files([self._write(item) for item in items])
         answers = [step if isinstance(step, Exception) else self._link(step) for step in steps]
-        if self.durable:
-            answers = self._sync_directories(steps, answers)
+        answers = self._sync_directories(steps, answers)
         for step in steps:
             if isinstance(step, Draft):
                 step.close()
         return answers
 
     def _write(self, item: Item) -> Draft | Exception:
+        """The file of a message, whole but for its name."""
         draft = item.draft
         try:
-            if draft is None:
+            if draft is not None:
+                draft.end_stream()
+            else:
                 draft = self.start(item.message)
-                if item.message.body is not None:
-                    for chunk in chunks(item.message.body):
-                        draft.write(chunk)
-            draft.seal()
+                _fill(draft, item.message.body)
+            draft.set_due()
         except Exception as error:
             if draft is not None:
                 draft.close()
@@ -91,7 +131,6 @@ class Publisher:
 
     def start(self, message: Message) -> Draft:
         """The file of a message, open for writing. Raises OSError or AspoolError."""
-        self._tree.open()
         try:
             return Draft(self._tree, message, durable=self.durable)
         except FileNotFoundError:  # the spool was replaced, or a priority directory removed
@@ -121,7 +160,7 @@ class Publisher:
 
     def _link(self, draft: Draft) -> Answer:
         message = draft.message
-        name = str(FileName(microseconds(message.due), message.id, message.attempt, message.crashes))
+        name = _name_of(message)
         try:
             if message.unique:
                 return Stored(message.id, duplicate=not link_unique(self._tree, draft, name))
@@ -165,6 +204,24 @@ class Publisher:
             return SpoolUnusable(f"the spool {self._tree.path} has been deleted or replaced while it was in use")
         advice = "make room and spool again" if error.errno in _full else "look at the disk and the directory's mode"
         return NotSpooled(f"nothing was written to {self._tree.path}: {error.strerror or error}; {advice}")
+
+
+def is_small(message: Message) -> bool:
+    """Whether one write takes all of it."""
+    data = in_memory(message.body)
+    return data is not None and len(data) + len(message.arguments) < SMALL
+
+
+def _name_of(message: Message) -> str:
+    return str(FileName(microseconds(message.due), message.id, message.attempt, message.crashes))
+
+
+def _fill(draft: Draft, body: Body | None) -> None:
+    data = in_memory(body)
+    if data is not None:
+        draft.write_whole(data)
+    elif body is not None:
+        draft.write_stream(chunks(body))
 
 
 def _sync_directory(place: Place) -> OSError | None:

@@ -56,6 +56,7 @@ class Tree:
     def __init__(self, path: str, *, insecure: bool = False) -> None:
         self.path = path
         self.owners: frozenset[int] = frozenset()
+        self.strips_modes = True  # the umask takes away what the owner of a new file should have
         self._insecure = insecure
         self._lock = threading.RLock()
         _trees.add(self)
@@ -79,6 +80,8 @@ class Tree:
 
         Raises SpoolUnusable with the reason.
         """
+        if self.is_open:
+            return
         with self._lock:
             if self.is_open:
                 return
@@ -113,6 +116,7 @@ class Tree:
         if not os.access(".", os.R_OK | os.W_OK | os.X_OK, dir_fd=top, effective_ids=True):
             raise SpoolUnusable(f"the spool {self.path} cannot be written by this user")
         self.owners = frozenset({os.geteuid(), found.st_uid, 0})
+        self.strips_modes = bool(_umask() & 0o600)
         private = self._make(PRIVATE, top)
         self._areas[""] = private
         if os.fstat(private).st_dev != found.st_dev:
@@ -290,6 +294,15 @@ os.register_at_fork(after_in_child=_renew_locks)
 def _close_one(fd: int, generation: int) -> None:
     if generation == descriptors.generation():  # otherwise a fork has closed it
         descriptors.close_descriptor(fd)
+
+
+def _umask() -> int:
+    """Asked of the kernel where that is possible: os.umask sets it, for a moment, for all threads."""
+    try:
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1], 8) for line in status if line.startswith("Umask:"))
+    except (OSError, StopIteration, ValueError):
+        return 0o777  # not to be known here
 
 
 def _explain(error: OSError, path: str) -> str:

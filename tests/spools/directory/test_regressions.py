@@ -90,7 +90,8 @@ async def test_a_cancelled_put_leaves_no_file_open(tmp_path: Path) -> None:
     assert descriptors() <= before + 1
 
 
-def test_a_directory_moved_away_is_not_written_to(tmp_path: Path) -> None:
+def test_a_directory_moved_away_is_not_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aspool.spools.directory.publish.FOLLOW", 0)
     spool = DirectorySpool(tmp_path / "spool")
     spool.put_blocking([message()])
     os.rename(tmp_path / "spool", tmp_path / "old")

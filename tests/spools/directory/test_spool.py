@@ -2,7 +2,9 @@
 
 import os
 import stat
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from aspool import Body, DirectorySpool, SpoolUnusable
 from aspool.outcomes import Buried, Done, PutOff
 from aspool.protocol import Stored
 from aspool.spools.directory import names
+from aspool.spools.directory.publish import Item
 from aspool.spools.directory.tree import PRIVATE
 from aspool.testing.conformance import claimed, message, nothing, put, served, settle
 
@@ -44,6 +47,39 @@ async def test_modes_whatever_the_umask(directory: DirectorySpool) -> None:
     modes = {stat.S_IMODE(p.stat().st_mode) for p in directory.path.rglob("*") if p.is_dir()}
     assert modes == {0o700}
     assert {stat.S_IMODE((directory.path / name).stat().st_mode) for name in task_files(directory.path)} == {0o600}
+
+
+async def test_a_umask_that_strips_the_owner_is_made_good(directory: DirectorySpool) -> None:
+    before = os.umask(0o777)
+    try:
+        await put(directory, message())
+        await put(directory, message())
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE((directory.path / name).stat().st_mode) for name in task_files(directory.path)} == {0o600}
+
+
+@pytest.mark.parametrize("what", ["small", "large", "many", "slow disk", "durable"])
+async def test_only_a_few_small_messages_are_written_on_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    directory = DirectorySpool(tmp_path / "spool", durability="disk" if what == "durable" else "process")
+    await directory.open()
+    if what == "slow disk":
+        monkeypatch.setattr("aspool.spools.directory.pace.Pace.is_quick", False)
+    body = Body(b"x" * 100_000) if what == "large" else None
+    writers: list[int] = []
+    publish = directory._publisher.publish
+
+    def noting(items: Sequence[Item]) -> list[Stored | Exception]:
+        writers.append(threading.get_ident())
+        return publish(items)
+
+    monkeypatch.setattr(directory._publisher, "publish", noting)
+    answers = await directory.put([message(body=body) for _ in range(100 if what == "many" else 2)])
+    assert all(isinstance(answer, Stored) for answer in answers)
+    assert ({threading.get_ident()} == set(writers)) is (what == "small")
+    await directory.aclose()
 
 
 async def test_a_put_off_message_keeps_its_file(directory: DirectorySpool) -> None:
