@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from os import PathLike
 from typing import Any, BinaryIO, Protocol
 
-CHUNK = 256 * 1024  # bytes: large enough that a thread hop is cheap beside the copy
+CHUNK = 64 * 1024  # bytes: a thread hop is cheap beside it, and many bodies at the same time take little memory
 
 
 class AsyncFile(Protocol):

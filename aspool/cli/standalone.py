@@ -17,13 +17,11 @@ from ..settings import WorkerSettings
 from ..spooler import Spooler
 from ..worker import Worker
 
-SWITCH_INTERVAL = 0.001  # seconds: with Python's 5 ms a busy loop stretches trips to the disk to seconds
 logger = logging.getLogger("aspool.worker")
 
 
 def run_worker(spooler: Spooler, settings: WorkerSettings) -> None:
     """Run a worker until it is stopped. Raises SpoolUnusable when a spool cannot be used."""
-    sys.setswitchinterval(SWITCH_INTERVAL)
     has_uvloop = importlib.util.find_spec("uvloop") is not None
     unusable: BaseException | None = None
     try:

@@ -79,7 +79,7 @@ class FileReader(_Reader):
     def open(self) -> BinaryIO:
         """The part of the file that is the body."""
         file = self.open_raw()
-        return io.BufferedReader(cast("io.RawIOBase", _Slice(file, self.start, self.size)), CHUNK)
+        return io.BufferedReader(cast("io.RawIOBase", _Slice(file, self.start, self.size)))
 
     def open_raw(self) -> io.FileIO:
         """The whole file."""

@@ -1,12 +1,14 @@
 """The worker's loop: claim into free places, run, settle in batches, stop in order."""
 
 import logging
+import sys
 import time
+from asyncio import Event as LoopEvent
+from asyncio import Future, current_task, get_running_loop, sleep
 from asyncio import Task as LoopTask
-from asyncio import current_task
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from contextvars import Context, copy_context
 from typing import Any
 
@@ -29,6 +31,7 @@ from .runners import Run, Runners
 from .scoreboard import Scoreboard
 
 BATCH = 64  # messages in one trip to the spool
+SWITCH_INTERVAL = 0.0001  # seconds: with Python's 5 ms a busy loop stretches trips to the disk to seconds
 LONGEST_WAIT = 3600.0  # seconds
 OVERDUE_POLL = 1.0  # seconds between looks for jobs that do not stop
 IDLE_OVERDUE_POLL = 5.0  # and while nothing runs
@@ -44,6 +47,7 @@ class _Feed:
         self.board: Scoreboard | None = None
         self.ready: deque[Claim] = deque()  # claimed, and not begun yet
         self.lane_opens = False
+        self.parked: list[Future[None]] = []  # lanes that wait for a job
         self.settled: list[tuple[Claim, Outcome]] = []
         self.is_settling = False
         self.is_idle = False
@@ -74,7 +78,7 @@ class Worker:
         self._running: set[Run] = set()
         self._feeds = [_Feed(spool) for spool in spooler.spools.values()]
         self._starved = 0  # feeds that wait for a place
-        self._place_freed = anyio.Event()
+        self._place_freed = LoopEvent()
         self._stop = anyio.Event()
         self._hurry = anyio.Event()
         self._stop_reason = ""
@@ -110,6 +114,7 @@ class Worker:
         Raises SpoolUnusable when a spool cannot be opened.
         """
         async with AsyncExitStack() as stack:
+            stack.enter_context(_short_switches())
             for feed in self._feeds:
                 await stack.enter_async_context(feed.spool.serving(self._frequency))
                 self._set_up_board(feed, stack)
@@ -199,7 +204,9 @@ class Worker:
             feed.ready.extend(claims)
             self._open_lane(feed, execution, jobs)
             feed.is_idle = not claims and feed.spool.has_looked
-            if not claims:
+            if claims:
+                await sleep(0)  # they begin before more are looked for
+            else:
                 await self._wait_for_work(feed)
 
     def _places(self) -> int:
@@ -213,8 +220,7 @@ class Worker:
 
     async def _wait_for_place(self) -> None:
         await self._place_freed.wait()
-        if self._place_freed.is_set():
-            self._place_freed = anyio.Event()
+        self._place_freed.clear()
 
     async def _wait_for_work(self, feed: _Feed) -> None:
         due = feed.spool.next_due()
@@ -241,8 +247,12 @@ class Worker:
 
     def _open_lane(self, feed: _Feed, execution: Execution, jobs: TaskGroup) -> None:
         """One more asyncio task for jobs, unless one is about to begin."""
-        if feed.ready and not feed.lane_opens:
-            feed.lane_opens = True
+        if not feed.ready or feed.lane_opens:
+            return
+        feed.lane_opens = True
+        if feed.parked:
+            feed.parked.pop().set_result(None)
+        else:
             jobs.start_soon(self._run_lane, feed, execution, jobs)
 
     async def _run_lane(self, feed: _Feed, execution: Execution, jobs: TaskGroup) -> None:
@@ -251,18 +261,19 @@ class Worker:
         Jobs that never wait cost no task of their own. A job that leaves context variables or a cancellation behind
         is the last of its lane: no other job must find them.
         """
-        feed.lane_opens = False
         enter_job(None)
         context = copy_context()
         lane = current_task()
         assert lane is not None
-        while feed.ready:
+        while not lane.cancelling() and _is_as_before(context):
+            feed.lane_opens = False
+            if not feed.ready:
+                await _park(feed)
+                continue
             claim = feed.ready.popleft()
             self._open_lane(feed, execution, jobs)
             await self._run(feed, execution, claim, lane)
             enter_job(None)
-            if lane.cancelling() or not _is_as_before(context):
-                break
         self._open_lane(feed, execution, jobs)
 
     async def _run(self, feed: _Feed, execution: Execution, claim: Claim, lane: "LoopTask[Any]") -> None:
@@ -336,6 +347,30 @@ class Worker:
                 observer(event)
             except Exception:
                 logger.exception("the observer %r failed", observer)
+
+
+@contextmanager
+def _short_switches() -> Iterator[None]:
+    """Let threads have the interpreter soon: every system call of a trip to the disk gives it up, and waits for it."""
+    before = sys.getswitchinterval()
+    if before > SWITCH_INTERVAL:
+        sys.setswitchinterval(SWITCH_INTERVAL)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+async def _park(feed: _Feed) -> None:
+    """Let a lane wait until it is opened again: quicker than to begin another."""
+    opened: Future[None] = get_running_loop().create_future()
+    feed.parked.append(opened)
+    try:
+        await opened
+    except get_cancelled_exc_class():
+        if opened in feed.parked:
+            feed.parked.remove(opened)
+        raise
 
 
 def _is_as_before(context: Context) -> bool:

@@ -12,7 +12,7 @@ from aspool import Body
 from aspool.body import CHUNK, is_upload
 from aspool.spools.readers import BytesReader
 
-DATA = bytes(range(256)) * 2049  # three pieces, the last one short
+DATA = bytes(range(256)) * (2 * CHUNK // 256 + 1)  # three pieces, the last one short
 
 
 class Upload:

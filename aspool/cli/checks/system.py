@@ -42,14 +42,14 @@ def unnamed_files(path: str) -> Finding:
 
 
 def attributes(path: str) -> Finding:
-    """Counts that a full disk keeps out of a file's name are kept in an extended attribute."""
+    """What no byte of a file's header should say is an extended attribute: that its job is done, and some counts."""
     try:
         with probe(path) as fd:
             os.setxattr(fd, "user.aspool", b"probe")
     except (OSError, AttributeError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not in this Python"
         return warn("attributes", f"user attributes do not work ({reason})",
-                    "mount with user_xattr if you can; else a full disk may lose counts of retries")  # fmt: skip
+                    "mount with user_xattr if you can; else a dead worker's last jobs may repeat")  # fmt: skip
     return ok("attributes", "user attributes work")
 
 

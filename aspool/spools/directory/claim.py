@@ -26,7 +26,6 @@ from .tree import NOWHERE, Place, Tree
 from .unique import free_id, is_id_of
 
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-_MOVED_THE_MTIME = (Mark.RUNNING, Mark.DONE)  # which is later than now when the clock was set back since
 YOUNG = 60.0  # seconds: a short file may still be written by uWSGI, which creates before it locks
 GONE, BUSY, LATER, STRANGE, BROKEN_DISK, NO_DESCRIPTORS = (
     "gone",
@@ -111,7 +110,8 @@ class Claimer:
         self._check_same(candidate, found)
         name = names.parse(candidate.name) or names.foreign(candidate.name, found.st_mtime)
         due = due_moment(name, found)
-        if due > now and marks.read_mark(fd) not in _MOVED_THE_MTIME:
+        # That mark moved the mtime, which is later than now if the clock was set back since.
+        if due > now and marks.read_mark(fd) is not Mark.RUNNING:
             raise _Unclaimed(Skip(LATER, due))
         try:
             packet, message, start = _read(fd, found, name, candidate.place, now)
@@ -127,12 +127,12 @@ class Claimer:
 
     def _obey_mark(self, claim: FileClaim, mark: Mark, found: os.stat_result) -> None:
         """What the last holder of a file left behind. Raises _Unclaimed when there is nothing left to run."""
-        if mark in (Mark.RUNNING, Mark.DONE) and not may_flock(claim.fd):
+        if mark is Mark.RUNNING and not may_flock(claim.fd):
             raise _Unclaimed(Skip(BUSY))  # the worker died; the child that ran the job is about to
+        if mark is Mark.RUNNING and marks.is_done(claim.fd):
+            self._finish_done(claim, found)
         if mark is Mark.DEAD:
             self._retire_again(claim)
-        if mark is Mark.DONE:
-            self._finish_done(claim, found)
         if mark is not Mark.NONE:
             _take_counts(claim, crashed=mark is Mark.RUNNING)
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from ..readers import FileReader
 from . import descriptors, marks
-from .marks import Mark
 
 
 @dataclass(slots=True)
@@ -25,9 +24,9 @@ class GuardedFile(FileReader):
     def note_done(self) -> None:
         """Mark the file: whoever claims it after its worker died deletes it instead of running it again."""
         try:
-            fd = descriptors.open_descriptor(self.path, os.O_WRONLY)
+            fd = descriptors.open_descriptor(self.path, os.O_RDONLY)
             try:
-                marks.write_mark(fd, Mark.DONE)
+                marks.note_done(fd)
             finally:
                 descriptors.close_descriptor(fd)
         except OSError:

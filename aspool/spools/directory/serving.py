@@ -7,11 +7,13 @@ import errno
 import logging
 import os
 import time
+from asyncio import Event as LoopEvent
+from asyncio import get_running_loop
 from collections.abc import Callable, Sequence
 
-from anyio import CapacityLimiter, Event, move_on_after, sleep, to_thread, wait_readable
+from anyio import CapacityLimiter, Event, sleep, to_thread
 from anyio.abc import TaskGroup
-from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint
+from anyio.lowlevel import checkpoint
 
 from ...errors import SpoolUnusable
 from ...outcomes import Buried, HandedBack, Outcome, PutOff
@@ -22,18 +24,22 @@ from .finish import Finisher
 from .look import Look
 from .pace import Pace
 from .publish import GROUP
+from .ranks import Ranks
 from .scan import scan
 from .sweep import INTERVAL, sweep
 from .tree import Place, Tree
 from .trips import trip
 from .watch import start_watching
 
+QUICK = 0.002  # seconds that a claim or a finish may take on the event loop
 QUICK_GROUP = 16  # files that are claimed on the event loop in one go
 logger = logging.getLogger("aspool.directory")
 UNSETTLED_WAIT = 1.0  # seconds until a finish that the disk refused is tried again, doubled up to a minute
 LONGEST_UNSETTLED_WAIT = 60.0
 
 Settled = tuple[Claim, Outcome]
+Answer = tuple[FileClaim, Outcome, OSError | None]
+Refused = tuple[FileClaim, Outcome, OSError]
 
 
 class _Unsettled:
@@ -61,10 +67,11 @@ class Serving:
         self._frequency = frequency
         self._look = Look(frequency())
         self._disk = CapacityLimiter(1)
-        self._pace = Pace()
+        self._pace = Pace(QUICK)
         self._scans = CapacityLimiter(1)
         self._watch = start_watching()
-        self._news = Event()
+        self._ranks = Ranks()
+        self._news = LoopEvent()
         self._scan_wanted = Event()
         self._unsettled: list[_Unsettled] = []
         self._reported: dict[str, float] = {}
@@ -74,16 +81,24 @@ class Serving:
         if self._watch is None:
             logger.warning("%s: no inotify to be had, new tasks are found by polling", self._tree.path)
         else:
-            group.start_soon(self._keep_watching, self._watch.fd)
-        self._know(self._tree.top)
+            # A callback, as a task that waits again and again would cost each new message some turns of the loop.
+            get_running_loop().add_reader(self._watch.fd, self._heard)
+        self._enter()
         group.start_soon(self._keep_scanning)
         group.start_soon(self._keep_polling)
+
+    def _enter(self) -> None:
+        self._ranks.enter(self._tree.area(""))
+        self._know(self._tree.top)
+        self._divide()
 
     def stop(self) -> None:
         """Let go of what was never settled: it runs again, as the disk could not be told that it is done."""
         for item in self._unsettled:
             self._finisher.let_go(item.claim)
+        self._ranks.leave()
         if self._watch is not None:
+            get_running_loop().remove_reader(self._watch.fd)
             self._watch.close()
 
     @property
@@ -104,23 +119,22 @@ class Serving:
                 self._report(f"{place.path or 'the spool'} cannot be watched ({error.strerror}), it is polled")
         self._scan_wanted.set()
 
-    async def _keep_watching(self, fd: int) -> None:
-        while True:
-            await wait_readable(fd)
-            self._read_events()
-            self._news.set()
+    def _heard(self) -> None:
+        self._read_events()
+        self._news.set()
 
-    def _read_events(self) -> None:
-        assert self._watch is not None
-        events = self._watch.read()
+    def _read_events(self) -> bool:
+        """Whether there were any."""
+        events = self._watch.read() if self._watch is not None else []
         if events is None:  # the kernel's queue was full
             self._look.want_all()
             self._scan_wanted.set()
-            return
+            return True
         self._look.appeared(events, time.time())
         for event in events:
             if event.is_directory and event.name.isdecimal() and event.name.isascii():
                 self._find_place(event.place.named(event.name))
+        return bool(events)
 
     def _find_place(self, path: str) -> None:
         try:
@@ -132,20 +146,19 @@ class Serving:
 
     async def _keep_scanning(self) -> None:
         while True:
-            wanted = self._look.next_scan()
-            if wanted is None:
+            errand = self._look.next_scan()
+            if errand is None:
                 await self._scan_wanted.wait()
                 self._scan_wanted = Event()
                 continue
-            place, limit = wanted
             try:
-                found = await to_thread.run_sync(scan, place, limit, self._look.skipped_in(place), limiter=self._scans)
+                found = await to_thread.run_sync(scan, *errand, limiter=self._scans)
             except OSError as error:
-                self._scan_failed(place, error)
+                self._scan_failed(errand.place, error)
                 continue
             self._look.install(found)
             for name in found.directories:
-                self._find_place(place.named(name))
+                self._find_place(found.place.named(name))
             self._news.set()
 
     def _scan_failed(self, place: Place, error: OSError) -> None:
@@ -197,7 +210,7 @@ class Serving:
             self._watch.forget_all()
         self._tree.reopen()
         logger.warning("%s was replaced by another directory: the new one is used now", self._tree.path)
-        self._know(self._tree.top)
+        self._enter()
 
     def _report(self, text: str) -> None:
         """Say it, but the same thing at most once a minute."""
@@ -213,28 +226,33 @@ class Serving:
 
     async def claim(self, limit: int, now: float) -> Sequence[Claim]:
         """Up to `limit` due messages, the most urgent first."""
-        await self._settle_again()
-        if self._watch is not None:
-            self._read_events()
+        if self._unsettled:
+            await self._settle_again()
+        self._divide()
         claims: list[FileClaim] = []
         while len(claims) < limit:
             quick = self._pace.is_quick
-            candidates = self._look.take(min(limit - len(claims), QUICK_GROUP if quick else GROUP), now)
-            if not candidates:
+            wanted = min(limit - len(claims), QUICK_GROUP if quick else GROUP)
+            candidates = self._look.take(wanted, now)
+            if candidates:
+                claims += await self._claim_all(candidates, now, quick)
+            if len(candidates) < wanted and (claims or not self._read_events()):  # the loop reads them too, later
                 break
-            if quick:
-                answers = self._pace.measured(len(candidates), self._claimer.claim_all, candidates, now)
-                await cancel_shielded_checkpoint()  # others get their turn, and what is claimed is not lost
-            else:
-                answers = await trip(self._disk, self._claimer.claim_all, candidates, now)
-            claims += self._sort_out(candidates, answers, now)
         if self._look.wants_scan:
             self._scan_wanted.set()
         return claims
 
-    def _sort_out(
-        self, candidates: Sequence[Candidate], answers: Sequence[FileClaim | Skip], now: float
-    ) -> list[FileClaim]:
+    def _divide(self) -> None:
+        """Workers come and go: see which share of the names is this one's."""
+        if self._look.divide(self._ranks.share()):
+            self._scan_wanted.set()
+
+    async def _claim_all(self, candidates: Sequence[Candidate], now: float, quick: bool) -> list[FileClaim]:
+        if quick:
+            answers = self._pace.measured(len(candidates), self._claimer.claim_all, candidates, now)
+            await self._pace.pause()
+        else:
+            answers = await trip(self._disk, self._claimer.claim_all, candidates, now)
         claims: list[FileClaim] = []
         for candidate, answer in zip(candidates, answers, strict=False):
             if isinstance(answer, Skip):
@@ -245,44 +263,43 @@ class Serving:
                 answer.held = answer.name
                 self._look.hold(answer.place, answer.name)
                 claims.append(answer)
-        self._look.put_back(candidates[len(answers) :], now)
+        if len(answers) < len(candidates):
+            self._look.put_back(candidates[len(answers) :], now)
         return claims
 
     async def finish(self, settled: Sequence[Settled]) -> None:
         """Do what each outcome says; what the disk refuses is tried again later, and held until then."""
         for start in range(0, len(settled), GROUP):
-            group = settled[start : start + GROUP]
-            for (claim, outcome), error in zip(group, await self._try(group), strict=True):
-                if error is not None:
-                    self._hold_on(_file_claim(claim), outcome, error)
-
-    def _hold_on(self, claim: FileClaim, outcome: Outcome, error: OSError) -> None:
-        text = f"the end of {claim.name} cannot be written ({error.strerror}): it is held, and not run again"
-        logger.error("%s: %s", self._tree.path, text)
-        self._unsettled.append(_Unsettled(claim, outcome))
+            for claim, outcome, error in await self._settle(settled[start : start + GROUP]):
+                text = f"the end of {claim.name} cannot be written ({error.strerror}): it is held, and not run again"
+                logger.error("%s: %s", self._tree.path, text)
+                self._unsettled.append(_Unsettled(claim, outcome))
 
     async def _settle_again(self) -> None:
         now = time.monotonic()
         ready = [item for item in self._unsettled if item.again <= now]
         if not ready:
             return
-        errors = await self._try([(item.claim, item.outcome) for item in ready])
-        for item, error in zip(ready, errors, strict=True):
-            if error is None:
-                self._unsettled.remove(item)
-            else:
+        refused = [claim for claim, _, _ in await self._settle([(item.claim, item.outcome) for item in ready])]
+        for item in ready:
+            if item.claim in refused:
                 item.postpone()
+            else:
+                self._unsettled.remove(item)
 
-    async def _try(self, group: Sequence[Settled]) -> list[OSError | None]:
-        """Settle in one trip to the disk, or here while the disk is quick; what was refused, in the same order."""
-        if self._pace.is_quick and not any(type(outcome) is Buried for _, outcome in group):
-            errors = self._pace.measured(len(group), _finish_all, self._finisher, group)
+    async def _settle(self, group: Sequence[Settled]) -> list[Refused]:
+        """Settle in one trip to the disk, or here while the disk is quick; what was refused."""
+        if self._pace.is_quick and Buried not in [type(outcome) for _, outcome in group]:
+            answers = self._pace.measured(len(group), _finish_all, self._finisher, group)
         else:
-            errors = await trip(self._disk, _finish_all, self._finisher, group)
-        for (claim, outcome), error in zip(group, errors, strict=True):
+            answers = await trip(self._disk, _finish_all, self._finisher, group)
+        refused = []
+        for claim, outcome, error in answers:
             if error is None:
-                self._forget(_file_claim(claim), outcome)
-        return errors
+                self._forget(claim, outcome)
+            else:
+                refused.append((claim, outcome, error))
+        return refused
 
     def _forget(self, claim: FileClaim, outcome: Outcome) -> None:
         """It is no longer held; where no event tells of its new name, it must be remembered."""
@@ -303,13 +320,15 @@ class Serving:
 
     async def wait(self, timeout: float) -> None:
         """Return when a name appeared or a scan found some, at the latest after `timeout` seconds."""
-        if timeout > 0:
-            with move_on_after(timeout):
-                await self._news.wait()
-        else:
+        if timeout <= 0:
             await checkpoint()
-        if self._news.is_set():
-            self._news = Event()
+        else:
+            timer = get_running_loop().call_later(timeout, self._news.set)
+            try:
+                await self._news.wait()
+            finally:
+                timer.cancel()
+        self._news.clear()
 
     @property
     def has_looked(self) -> bool:
@@ -329,15 +348,15 @@ def _file_claim(claim: Claim) -> FileClaim:
     return claim
 
 
-def _finish_all(finisher: Finisher, group: Sequence[Settled]) -> list[OSError | None]:
+def _finish_all(finisher: Finisher, group: Sequence[Settled]) -> list[Answer]:
     return [_finish_one(finisher, _file_claim(claim), outcome) for claim, outcome in group]
 
 
-def _finish_one(finisher: Finisher, claim: FileClaim, outcome: Outcome) -> OSError | None:
+def _finish_one(finisher: Finisher, claim: FileClaim, outcome: Outcome) -> Answer:
     try:
         finisher.finish(claim, outcome)
     except OSError as error:
-        return error
+        return claim, outcome, error
     except SpoolUnusable as error:  # the directory is gone: hold it, in case it was only moved
-        return OSError(errno.ENOENT, str(error))
-    return None
+        return claim, outcome, OSError(errno.ENOENT, str(error))
+    return claim, outcome, None

@@ -1,15 +1,16 @@
 """Watch: the kernel tells which names appear (inotify). A hint only: events may be lost, so the spool is polled too."""
 
 import contextlib
-from dataclasses import dataclass
-from typing import Any
+import os
+from typing import Any, NamedTuple
 
 from . import descriptors
 from .tree import Place
 
+READ = 32 * 1024  # bytes of events, some hundred of them, in one go
 
-@dataclass(frozen=True, slots=True)
-class Appeared:
+
+class Appeared(NamedTuple):
     """A name appeared in a place."""
 
     place: Place
@@ -28,6 +29,7 @@ class Watch:
         self._kernel: Any = inotify_simple
         self._inotify = inotify_simple.INotify(nonblocking=True)
         descriptors.adopt(self._inotify.fileno())
+        self._overflow, self._directory = int(inotify_simple.flags.Q_OVERFLOW), int(inotify_simple.flags.ISDIR)
         self._places: dict[int, Place] = {}
 
     @property
@@ -57,15 +59,18 @@ class Watch:
         self._places.clear()
 
     def read(self) -> list[Appeared] | None:
-        """What appeared since the last call; None when the kernel lost some of it."""
-        flags = self._kernel.flags
+        """What appeared since the last call, or some of it if that is much; None when the kernel lost some."""
+        try:
+            data = os.read(self.fd, READ)
+        except BlockingIOError:
+            return []
         appeared = []
-        for event in self._inotify.read(timeout=0):
-            if event.mask & flags.Q_OVERFLOW:
+        for number, mask, _, name in self._kernel.parse_events(data):
+            if mask & self._overflow:
                 return None
-            place = self._places.get(event.wd)
-            if place is not None and event.name:
-                appeared.append(Appeared(place, event.name, bool(event.mask & flags.ISDIR)))
+            place = self._places.get(number)
+            if place is not None and name:
+                appeared.append(Appeared(place, name, bool(mask & self._directory)))
         return appeared
 
     def close(self) -> None:

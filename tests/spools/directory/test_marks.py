@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from aspool.spools.directory.marks import (
-    COUNTS,
+    XATTR,
     Mark,
     drop_counts,
+    is_done,
     keep_counts,
     kept_counts,
     mark_of,
+    note_done,
     read_mark,
     write_mark,
 )
@@ -34,7 +36,7 @@ def opened(tmp_path: Path) -> Iterator[int]:
 @pytest.fixture
 def counted(opened: int) -> int:
     try:
-        os.setxattr(opened, COUNTS, b"x")
+        os.setxattr(opened, XATTR, b"x")
     except OSError:
         pytest.skip("no xattrs here")
     return opened
@@ -72,6 +74,15 @@ def test_a_disk_that_refuses_is_reported(opened: int, monkeypatch: pytest.Monkey
         write_mark(opened, Mark.RUNNING)
 
 
+def test_what_is_done_says_so(counted: int) -> None:
+    assert not is_done(counted)
+    note_done(counted)
+    assert is_done(counted)
+    assert kept_counts(counted) == (0, 0)
+    drop_counts(counted)
+    assert not is_done(counted)
+
+
 def test_counts_are_kept_until_they_are_dropped(counted: int) -> None:
     keep_counts(counted, 999_999, 999)
     assert kept_counts(counted) == (999_999, 999)
@@ -86,7 +97,7 @@ def test_counts_are_kept_until_they_are_dropped(counted: int) -> None:
     "forged", [b"", b"1", b"1 2 3", b"a b", b"1.5 2", b"\xff 2", b"1  2", b"9" * 3000 + b" 1" * 2, b"-1 -5"]
 )
 def test_forged_counts_are_none(counted: int, forged: bytes) -> None:
-    os.setxattr(counted, COUNTS, forged)
+    os.setxattr(counted, XATTR, forged)
     assert kept_counts(counted) == (0, 0)
 
 
@@ -104,4 +115,5 @@ def test_where_there_are_no_xattrs_counts_are_forgotten(
             monkeypatch.delattr(os, name)
     keep_counts(opened, 3, 2)
     assert kept_counts(opened) == (0, 0)
+    assert not is_done(opened)
     drop_counts(opened)

@@ -179,7 +179,7 @@ def test_files_that_nobody_can_claim_do_not_hide_others(tmp_path: Path) -> None:
     for name in [*held, f"{PREFIX}{99:016d}_x_0_0"]:
         (tmp_path / name).touch()
     fd = os.open(tmp_path, os.O_RDONLY)
-    found = scan(Place("", fd), 10, frozenset(held))
+    found = scan(Place("", fd), 10, skip=frozenset(held))
     os.close(fd)
     assert [name for _, name in found.entries] == [f"{PREFIX}{99:016d}_x_0_0"]
 
@@ -191,7 +191,7 @@ def looked(*held: str) -> Look:
     look.next_scan()
     look.appeared([], NOW)
     assert look.next_due() is None  # the first look is not over: nobody may spin until it is
-    look.install(Found(place, [(1, name) for name in held]))
+    look.install(Found(place, [list(held)]))
     return look
 
 

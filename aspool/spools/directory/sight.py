@@ -1,0 +1,231 @@
+"""Sight: what one worker knows of one place: the names in it, which of them to try next, and when to scan it again.
+
+With several workers, each tries its own share of the names first (see ranks.py). A name of another's share counts as
+due a little later, so that its worker can have it; and the knowledge of such names grows old, as others finish them.
+"""
+
+import time
+from typing import NamedTuple
+
+from .claim import Candidate
+from .index import LATER, NEVER, Index, due_of, key_of, moment, name_of
+from .names import PREFIX, glance, microseconds
+from .ranks import Share
+from .scan import Found
+from .tree import Place
+
+RARELY = 20  # a scan may take one part in so many of the time
+SWEEP = 1000  # and the slow sweep, which finds what `touch` changed, one part in so many
+HESITATION = 0.005  # seconds that the names of others are left to them when this worker has none of its own
+PATIENCE = 1.0  # seconds, in due moments, that they stand back behind its own
+MANY = 100  # names that were gone when they were tried, for which a scan may be worth its cost,
+PART = 32  # if they are more than one part in so many of what it reads
+SOON = 5  # and such a scan may take one part in so many of the time
+
+
+class Errand(NamedTuple):
+    """A scan to be made: the arguments of `scan`."""
+
+    place: Place
+    limit: int
+    later: int
+    skip: frozenset[str]
+    share: Share
+
+
+class Sight:
+    """One place as it was seen last. Moments are of the monotonic clock, but for those called now."""
+
+    def __init__(self, place: Place, share: Share) -> None:
+        self.place = place
+        self.share = share
+        self.wanted = True
+        self.scanning = False
+        self.held: set[str] = set()  # names that this process has claimed
+        self.held_back: set[str] = set()  # names that wait before they are tried again
+        self._waits: dict[str, float] = {}  # how long the last wait of a name was
+        self._settled: set[str] = set()  # names that ended while a scan was under way, which may have seen them
+        self._arrived: list[str] = []  # keys of names that came meanwhile, which it may have missed
+        self._mine = Index()
+        self._others = Index()
+        self._later = LATER
+        self._low = self._low_mine = 0  # so many names left are few
+        self._gone = 0  # names that were gone, since the last scan
+        self._many = MANY
+        self._others_rest = 0.0  # until then the names of others are left alone
+        self._scanned = -1e9
+        self._duration = 0.0
+        self._mtime = 0
+
+    def limit(self, names: int) -> None:
+        """Keep about so many names."""
+        for index in (self._mine, self._others):
+            index.limit = names
+
+    # --- scans -----------------------------------------------------------------------------------------------
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has been scanned, and is not about to be."""
+        return not (self.wanted or self.scanning)
+
+    @property
+    def wants_scan(self) -> bool:
+        """Whether it should be scanned now."""
+        return not self.scanning and (self.wanted or (self._mine.horizon < NEVER and self._is_low()))
+
+    def _is_low(self) -> bool:
+        """Whether what a cut scan brought is nearly used up."""
+        if len(self._mine) > self._low_mine:
+            return False
+        return self._low_mine > MANY or len(self._mine) + len(self._others) <= self._low or self._is_scanned_rarely()
+
+    def _is_scanned_rarely(self) -> bool:
+        return time.monotonic() - self._scanned > RARELY * self._duration
+
+    def begin_scan(self) -> Errand:
+        """What to scan now; call `install` or `scan_failed` after."""
+        if not self.wanted and not self._is_scanned_rarely():  # used up too soon: as names fell due, most likely
+            self._later = min(2 * self._later, self._mine.limit)
+        self.scanning, self.wanted = True, False
+        self._settled.clear()
+        skip = frozenset(self.held | self.held_back)
+        return Errand(self.place, self._mine.limit, self._later, skip, self.share)
+
+    def install(self, found: Found) -> None:
+        """What a scan found replaces what was known, but for what came meanwhile."""
+        self._mine.replace(found.mine, found.horizon)
+        self._others.replace(found.others, found.horizon)
+        if found.horizon == NEVER:
+            self._later = LATER
+        self._mine.later = self._others.later = self._later
+        for key in self._arrived:
+            self._add(key)
+        self._arrived.clear()
+        self._low, self._low_mine = (len(self._mine) + len(self._others)) // 10, len(self._mine) // 10
+        self._gone, self._many, self._others_rest = 0, max(MANY, found.read // PART), 0.0
+        self.scanning = False
+        self._scanned, self._duration, self._mtime = time.monotonic(), found.duration, found.mtime
+
+    def scan_failed(self) -> None:
+        """A scan could not be made; the next poll asks for another."""
+        self.scanning, self._mtime = False, -1
+
+    def poll(self, mtime: int | None, frequency: float) -> None:
+        """Ask for a scan if the directory changed (mtime in ns), rarely, and in any case now and then."""
+        age = time.monotonic() - self._scanned
+        changed = mtime is not None and mtime != self._mtime
+        if age > max(10 * frequency, SWEEP * self._duration) or (changed and age > RARELY * self._duration):
+            self.wanted = True
+
+    # --- names -----------------------------------------------------------------------------------------------
+
+    def _add(self, key: str) -> None:
+        (self._mine if self.share.has(name_of(key)) else self._others).add(key)
+
+    def appeared(self, name: str, now: float) -> None:
+        """News of a name; one of uWSGI's says nothing of when it is due, so it is tried."""
+        if not name.startswith(PREFIX) or name in self.held:
+            return
+        key = name if glance(name) is not None else key_of(name, microseconds(now))
+        self._settled.discard(name)
+        self.held_back.discard(name)
+        self._add(key)
+        self._note_arrival(key)
+
+    def seen_again(self, name: str, due: float) -> None:
+        """A name is still there, due then."""
+        key = key_of(name, microseconds(due))
+        self._settled.discard(name)
+        self._mine.add(key)
+        self._note_arrival(key)
+
+    def insert(self, name: str, due: int) -> None:
+        """A name that must be tried, at a moment (in microseconds)."""
+        key = key_of(name, due)
+        self._mine.insert(key)
+        self._note_arrival(key)
+
+    def _note_arrival(self, key: str) -> None:
+        if self.scanning:
+            self._arrived.append(key)
+
+    def take(self, count: int, until: str) -> list[Candidate]:
+        """Up to so many names that are due then, as `moment` says it; they leave the index."""
+        taken: list[Candidate] = []
+        self._take_others(taken, count, until)
+        self._take(self._mine, taken, count, until)
+        self._take_others(taken, count, until)
+        return taken
+
+    def _take_others(self, taken: list[Candidate], count: int, until: str) -> None:
+        if len(taken) < count and self._others and self._may_try_others():
+            self._take(self._others, taken, count, self._patience(until))
+
+    def _take(self, index: Index, taken: list[Candidate], count: int, until: str) -> None:
+        while len(taken) < count and (keys := index.take(count - len(taken), until)):
+            for key in keys:
+                name = name_of(key)
+                if name not in self.held and name not in self.held_back and name not in self._settled:
+                    taken.append(Candidate(self.place, name))
+
+    def _patience(self, until: str) -> str:
+        """What is to be tried of the names of others: they come after the own, so long as these are about as old."""
+        first = self._mine.first()
+        latest = due_of(until) - microseconds(HESITATION)
+        return moment(min(latest, due_of(first) - microseconds(PATIENCE)) if first <= until else latest)
+
+    def _may_try_others(self) -> bool:
+        """Whether to try the names of others. When many had gone, their workers live: rather wait for a scan."""
+        now = time.monotonic()
+        if self._gone > self._many and not self.scanning and now >= self._others_rest:
+            wait = self._scanned + SOON * self._duration - now
+            self.wanted = self.wanted or wait <= 0
+            if not 0 < wait < PATIENCE:  # then try some more
+                wait, self._gone = PATIENCE, 0
+            self._others_rest = now + wait
+        return now >= self._others_rest
+
+    def has_hesitated(self, until: str) -> bool:
+        """Whether there are due names of others that have not been tried yet."""
+        return bool(self._others) and self._others.first() <= until
+
+    def next_due(self) -> float | None:
+        """When there is something to be tried, as far as is known."""
+        moments = []
+        if self._mine:
+            moments.append(due_of(self._mine.first()) / 1_000_000)
+        if self._others:
+            rest = self._others_rest - time.monotonic()
+            moments.append(max(due_of(self._others.first()) / 1_000_000 + HESITATION, time.time() + rest))
+        return min(moments, default=None)
+
+    # --- what became of them ---------------------------------------------------------------------------------
+
+    def hold(self, name: str) -> None:
+        """This process has claimed the name."""
+        self.held.add(name)
+        if self._waits:
+            self._waits.pop(name, None)
+
+    def let_go(self, name: str) -> None:
+        """The name is no longer claimed here."""
+        self.held.discard(name)
+        if self.scanning:
+            self._settled.add(name)
+
+    def has_gone(self, name: str) -> None:
+        """There was no such file when it was tried."""
+        self._gone += 1
+        self._waits.pop(name, None)
+
+    def hold_back(self, name: str, first: float, longest: float) -> float:
+        """Do not take the name for a while, each time for twice as long; the seconds."""
+        wait = self._waits[name] = min(2 * self._waits.get(name, first / 2), longest)
+        self.held_back.add(name)
+        return wait
+
+    def release(self, name: str, now: float) -> None:
+        """The wait of a name is over."""
+        self.held_back.discard(name)
+        self.insert(name, microseconds(now))
