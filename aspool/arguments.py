@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pydantic.plugin._schema_validator import PluggableSchemaValidator
     from pydantic_core import SchemaSerializer, SchemaValidator
 
+_PLAIN = (int, str, float, bool)
+SHORT = 4000  # characters: no number in it has more digits than can be read
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -43,8 +45,8 @@ class Arguments:
             self._check_body(bodies[0], parameters)
         self.signature = inspect.Signature(parameters)
         self._plain = [p for p in parameters if p.name != self.body_name]
-        plain = all(p.kind is p.POSITIONAL_OR_KEYWORD or p.kind is p.KEYWORD_ONLY for p in parameters)
-        self._by_position = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD] if plain else None
+        self._by_position = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        self._is_simple = len(self._by_position) == len(parameters)
         self._known = frozenset(p.name for p in parameters)
         self._required = frozenset(p.name for p in parameters if p.default is p.empty)
         self._has_variadic = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in self._plain)
@@ -81,7 +83,7 @@ class Arguments:
 
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """As Signature.bind, which takes several times as long for the plain parameters that most functions have."""
-        if self._by_position is not None:
+        if self._is_simple:
             given = dict(zip(self._by_position, args, strict=False))
             given.update(kwargs)
             if len(given) == len(args) + len(kwargs) and self._required <= given.keys() <= self._known:
@@ -92,7 +94,7 @@ class Arguments:
             raise ArgumentsRefused(f"{self.task}: {error}") from None
 
     def _write(self, given: Mapping[str, Any]) -> bytes:
-        """Checked, written and read again, as what could not be read would be noticed only when it runs."""
+        """Checked, written and, unless that is sure, read again: otherwise it would be noticed only when it runs."""
         validator, serializer = self._validator, self._serializer
         try:
             checked = validator.validate_python(given)
@@ -102,6 +104,8 @@ class Arguments:
             written = serializer.to_json(checked, warnings="error")
         except ValueError as error:
             raise ArgumentsRefused(f"{self.task}: {self._unserialisable(checked)}: {error}") from None
+        if self._comes_back and len(written) < SHORT:
+            return written
         try:
             validator.validate_json(written)
         except ValueError as error:
@@ -162,6 +166,12 @@ class Arguments:
             except Exception:
                 return f"{name} cannot be written as JSON"
         return "the arguments cannot be written as JSON"
+
+    @cached_property
+    def _comes_back(self) -> bool:
+        """Whether what was written can surely be read: nothing but plain types."""
+        hints = self._hints()
+        return all(hints.get(parameter.name) in _PLAIN for parameter in self._plain)
 
     @cached_property
     def _validator(self) -> "SchemaValidator | PluggableSchemaValidator":

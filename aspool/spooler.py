@@ -221,7 +221,7 @@ class Spooler:
             except SpoolError as error:  # the others may be in
                 answers = [error] * len(messages)
             stored.update(zip(positions, answers, strict=True))
-        return _tickets(stored)
+        return _tickets([stored[position] for position in range(len(calls))])
 
     def spool_many_sync(self, calls: Sequence[Call[Any]]) -> list[Ticket[Any]]:
         """As `spool_many`, from any thread or script."""
@@ -233,7 +233,7 @@ class Spooler:
             except AspoolError as error:  # the others may be in
                 answers = [error] * len(messages)
             stored.update(zip(positions, answers, strict=True))
-        return _tickets(stored)
+        return _tickets([stored[position] for position in range(len(calls))])
 
     async def open(self) -> None:
         """Open all spools now instead of when they are first used. Raises SpoolUnusable."""
@@ -294,10 +294,9 @@ class Spooler:
             return self._by_address[text]
 
 
-def _tickets(stored: Mapping[int, Stored | Exception]) -> list[Ticket[Any]]:
+def _tickets(answers: Sequence[Stored | Exception]) -> list[Ticket[Any]]:
     results: list[Ticket[Any] | Exception] = [
-        answer if isinstance(answer, Exception) else Ticket(answer.id, answer.duplicate)
-        for _, answer in sorted(stored.items())
+        answer if isinstance(answer, Exception) else Ticket(answer.id, answer.duplicate) for answer in answers
     ]
     tickets = [result for result in results if isinstance(result, Ticket)]
     if len(tickets) < len(results):

@@ -33,12 +33,20 @@ def encoded_size(variables: Mapping[bytes, bytes]) -> int:
     return sum(4 + len(key) + len(value) for key, value in variables.items())
 
 
-def encode(variables: Mapping[bytes, bytes], modifier2: int = 0) -> bytes:
-    """A whole packet.
+def encode(variables: Mapping[bytes, bytes], modifier2: int = 0, more: bytes = b"") -> bytes:
+    """A whole packet; `more` are pairs that are encoded already.
 
     Raises BadPacket when the variables need more than 65,535 bytes, or a key is empty (uWSGI's reader
     rejects such a packet whole; its writer cuts long values silently, which this one never does).
     """
+    content = encode_pairs(variables) + more
+    if len(content) > LARGEST_VARIABLES:
+        raise BadPacket(f"the variables take {len(content)} bytes; a packet holds {LARGEST_VARIABLES}")
+    return _pack_header(SPOOL_MODIFIER, len(content), modifier2) + content
+
+
+def encode_pairs(variables: Mapping[bytes, bytes]) -> bytes:
+    """The pairs of a packet, without its header. Raises BadPacket."""
     parts: list[bytes] = []
     for key, value in variables.items():
         if not key:
@@ -47,10 +55,7 @@ def encode(variables: Mapping[bytes, bytes], modifier2: int = 0) -> bytes:
             parts += (_pack_size(len(key)), key, _pack_size(len(value)), value)
         except StructError:
             raise BadPacket(f"the variable {key[:60]!r} is longer than {LARGEST_VARIABLES} bytes") from None
-    content = b"".join(parts)
-    if len(content) > LARGEST_VARIABLES:
-        raise BadPacket(f"the variables take {len(content)} bytes; a packet holds {LARGEST_VARIABLES}")
-    return _pack_header(SPOOL_MODIFIER, len(content), modifier2) + content
+    return b"".join(parts)
 
 
 def variables_size(header: bytes | bytearray) -> int:

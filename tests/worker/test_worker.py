@@ -585,3 +585,48 @@ async def test_what_was_claimed_but_not_begun_is_handed_back(spooler: Spooler) -
     states = {(item.state, item.attempt, item.crashes) for item in listed(spooler)}
     assert states == {("waiting", 0, 0)}
     assert len(listed(spooler)) == 50
+
+
+async def test_threads_get_the_interpreter_soon_while_a_worker_runs(spooler: Spooler) -> None:
+    before = sys.getswitchinterval()
+    async with running(spooler):
+        assert sys.getswitchinterval() <= 0.0001
+    assert sys.getswitchinterval() == before
+
+
+async def test_jobs_that_never_wait_let_others_have_their_turn(tmp_path: Path) -> None:
+    spooler = Spooler(DirectorySpool(tmp_path / "spool", durability="process"))
+    turns = 0
+    seen: list[int] = []
+
+    @spooler.task
+    async def noop() -> None:
+        seen.append(turns)
+
+    await spooler.spool_many([noop.call() for _ in range(500)])
+
+    async def other() -> None:
+        nonlocal turns
+        while len(seen) < 500:
+            turns += 1
+            await anyio.sleep(0)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(other)
+        await burst(spooler)
+    assert len(set(seen)) >= 5, "others ran in between"
+
+
+async def test_a_lane_is_used_again(spooler: Spooler) -> None:
+    lanes = []
+
+    @spooler.task
+    async def waits() -> None:
+        lanes.append(asyncio.current_task())
+        await anyio.sleep(0.001)
+
+    for _ in range(20):
+        await waits.spool()
+    await burst(spooler, concurrency=2)
+    assert len(lanes) == 20
+    assert len(set(lanes)) <= 4

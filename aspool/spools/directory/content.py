@@ -12,6 +12,7 @@ from ...message import Message, to_variables
 LENGTH: Final = b"aspool.len"
 CHECKSUM: Final = b"aspool.crc"
 _BLANK = b"0" * 8
+_END = b"\x0a\0%b\x10\0%%016d\x0a\0%b\x08\0%b" % (LENGTH, CHECKSUM, _BLANK)  # the last pairs of each packet
 
 
 class Content:
@@ -43,9 +44,7 @@ def whole(message: Message, body: bytes) -> bytes:
 
 
 def _packet(variables: dict[bytes, bytes], size: int, checksum: int) -> bytes:
-    variables[LENGTH] = b"%016d" % size
-    variables[CHECKSUM] = _BLANK
-    packet = wire.encode(variables)
+    packet = wire.encode(variables, more=_END % size)
     return packet[: -len(_BLANK)] + b"%08x" % crc32(packet, checksum)
 
 

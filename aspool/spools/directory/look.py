@@ -46,6 +46,12 @@ class Look:
         self._rank_places()
         return True
 
+    def note_watched(self, place: Place) -> None:
+        """Events tell of new names in a place."""
+        sight = self._sight(place)
+        if sight is not None:
+            sight.is_watched = True
+
     def _rank_places(self) -> None:
         self._sights = sorted(self._by_path.values(), key=lambda sight: sight.place.rank)
         for sight in self._sights:

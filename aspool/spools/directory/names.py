@@ -25,10 +25,14 @@ class FileName(NamedTuple):
     crashes: int = 0
 
     def __str__(self) -> str:
-        due, id, attempt, crashes = self
-        if attempt > LARGEST_ATTEMPT or crashes > LARGEST_CRASHES:
-            attempt, crashes = min(attempt, LARGEST_ATTEMPT), min(crashes, LARGEST_CRASHES)
-        return f"{PREFIX}{due:016d}_{id}_{attempt}_{crashes}"
+        return written(*self)
+
+
+def written(due: int, id: str, attempt: int, crashes: int) -> str:
+    """The name that says this."""
+    if attempt > LARGEST_ATTEMPT or crashes > LARGEST_CRASHES:
+        attempt, crashes = min(attempt, LARGEST_ATTEMPT), min(crashes, LARGEST_CRASHES)
+    return f"{PREFIX}{due:016d}_{id}_{attempt}_{crashes}"
 
 
 def microseconds(moment: float) -> int:

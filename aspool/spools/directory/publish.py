@@ -17,7 +17,7 @@ from ..readers import chunks, in_memory
 from . import descriptors
 from .content import whole
 from .draft import Draft
-from .names import FileName, microseconds
+from .names import microseconds, written
 from .tree import Place, Tree
 from .unique import link_unique
 
@@ -38,6 +38,7 @@ class Item:
 
     message: Message
     draft: Draft | None = None
+    is_small: bool = False  # one write takes all of it
 
     def close(self) -> None:
         """Give it up."""
@@ -77,7 +78,7 @@ class Publisher:
                 pass  # each message is told
 
     def _publish_one(self, item: Item) -> Answer:
-        if is_small(item.message) and not item.message.unique and not self._tree.strips_modes:
+        if item.is_small and not item.message.unique and not self._tree.strips_modes:
             try:
                 return self._publish_at_once(item.message)
             except Exception:  # noqa: S110 - whatever it is, the careful way tells
@@ -213,7 +214,7 @@ def is_small(message: Message) -> bool:
 
 
 def _name_of(message: Message) -> str:
-    return str(FileName(microseconds(message.due), message.id, message.attempt, message.crashes))
+    return written(microseconds(message.due), message.id, message.attempt, message.crashes)
 
 
 def _fill(draft: Draft, body: Body | None) -> None:

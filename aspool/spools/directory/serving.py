@@ -115,6 +115,7 @@ class Serving:
         if self._watch is not None:
             try:
                 self._watch.add(place)
+                self._look.note_watched(place)
             except OSError as error:
                 self._report(f"{place.path or 'the spool'} cannot be watched ({error.strerror}), it is polled")
         self._scan_wanted.set()

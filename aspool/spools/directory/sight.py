@@ -15,6 +15,7 @@ from .scan import Found
 from .tree import Place
 
 RARELY = 20  # a scan may take one part in so many of the time
+SELDOM = 100  # and if events tell of new names, a scan because the directory has changed: by ourselves, mostly
 SWEEP = 1000  # and the slow sweep, which finds what `touch` changed, one part in so many
 HESITATION = 0.005  # seconds that the names of others are left to them when this worker has none of its own
 PATIENCE = 1.0  # seconds, in due moments, that they stand back behind its own
@@ -39,6 +40,7 @@ class Sight:
     def __init__(self, place: Place, share: Share) -> None:
         self.place = place
         self.share = share
+        self.is_watched = False
         self.wanted = True
         self.scanning = False
         self.held: set[str] = set()  # names that this process has claimed
@@ -115,7 +117,8 @@ class Sight:
         """Ask for a scan if the directory changed (mtime in ns), rarely, and in any case now and then."""
         age = time.monotonic() - self._scanned
         changed = mtime is not None and mtime != self._mtime
-        if age > max(10 * frequency, SWEEP * self._duration) or (changed and age > RARELY * self._duration):
+        part = SELDOM if self.is_watched else RARELY
+        if age > max(10 * frequency, SWEEP * self._duration) or (changed and age > part * self._duration):
             self.wanted = True
 
     # --- names -----------------------------------------------------------------------------------------------

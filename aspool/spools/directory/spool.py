@@ -73,28 +73,23 @@ class DirectorySpool(Browser):
     def put_blocking(self, messages: Sequence[Message]) -> Sequence[Stored | Exception]:
         """Write messages down, without an event loop. Raises SpoolUnusable."""
         self._tree.open()
-        return self._publisher.publish([Item(message) for message in messages])
+        return self._publisher.publish([Item(message, None, is_small(message)) for message in messages])
 
     async def put(self, messages: Sequence[Message]) -> Sequence[Stored | Exception]:
         """Write messages down; what several coroutines put at the same time shares its trips. Raises SpoolUnusable."""
         if not self._tree.is_open:
             await to_thread.run_sync(self._tree.open)
-        if self._may_write_here(messages):
-            published = self._pace.measured(len(messages), self._publisher.publish, [Item(one) for one in messages])
-            await self._pace.pause()
-            return published
-        return await self._put_in_thread(messages)
+        if not all(map(is_small, messages)):
+            return await self._put_large(messages)
+        items = [Item(message, None, True) for message in messages]
+        if self._publisher.durable or len(items) > FEW or not self._pace.is_quick:
+            return await self._group().add(items)
+        # A few small messages, to a disk that answers within microseconds: a thread would only be in the way.
+        answers = self._pace.measured(len(items), self._publisher.publish, items)
+        await self._pace.pause()
+        return answers
 
-    def _may_write_here(self, messages: Sequence[Message]) -> bool:
-        """Whether to write on the event loop: a few small messages, to a disk that answers within microseconds."""
-        return (
-            not self._publisher.durable
-            and len(messages) <= FEW
-            and self._pace.is_quick
-            and all(is_small(message) for message in messages)
-        )
-
-    async def _put_in_thread(self, messages: Sequence[Message]) -> Sequence[Stored | Exception]:
+    async def _put_large(self, messages: Sequence[Message]) -> Sequence[Stored | Exception]:
         answers: dict[int, Stored | Exception] = {}
         items: dict[int, Item] = {}
         try:
