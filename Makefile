@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
 
-.PHONY: help demo test lint docs venv clean
+.PHONY: help demo test lint docs bench bench-peers venv clean
 .NOTPARALLEL:
 
 help:
@@ -14,6 +14,8 @@ help:
 	@echo "make test     the tests; make test ARGS='tests/worker -k grace' runs some"
 	@echo "make lint     ruff and mypy"
 	@echo "make docs     the documentation, in site/"
+	@echo "make bench    the benchmarks; make bench ARGS='--quick' is over in minutes, ARGS='drain latency' runs two groups"
+	@echo "make bench-peers   the same tasks in other queues"
 	@echo "make venv     only the virtualenv for all of these, $(VENV)"
 	@echo "make clean    away with the virtualenv and what was built"
 
@@ -30,12 +32,20 @@ lint: $(VENV)/.test
 docs: $(VENV)/.test
 	$(BIN)/mkdocs build --strict
 
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-peers: $(VENV)/.bench-peers
+	$(BIN)/python -m benchmarks peers $(ARGS)
+
 venv: $(VENV)/.test
 
 # The stamps make it happen once, and again when pyproject.toml changed.
 $(VENV)/.demo: EXTRAS := demo
 $(VENV)/.test: EXTRAS := test,lint,docs
-$(VENV)/.demo $(VENV)/.test: pyproject.toml
+$(VENV)/.bench: EXTRAS := bench
+$(VENV)/.bench-peers: EXTRAS := bench-peers
+$(VENV)/.demo $(VENV)/.test $(VENV)/.bench $(VENV)/.bench-peers: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "aspool needs Python 3.11 or later: make PYTHON=python3.12 …")'
 	@# Without pip it was cut short, or python3-venv was missing.
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)

@@ -161,6 +161,17 @@ def test_the_poll_asks_for_scans_when_the_directory_changed_and_rarely(
     assert sight.wanted is wanted
 
 
+@pytest.mark.parametrize(("is_watched", "age", "wanted"), [(False, 2.1, True), (True, 9.9, False), (True, 10.1, True)])
+def test_where_events_tell_of_new_names_a_change_is_less_of_a_reason(
+    clock: Clock, is_watched: bool, age: float, wanted: bool
+) -> None:
+    sight = seen()
+    sight.is_watched = is_watched
+    clock.passed = age
+    sight.poll(8, 5.0)
+    assert sight.wanted is wanted
+
+
 def test_after_a_scan_that_failed_the_next_poll_asks_for_another(clock: Clock) -> None:
     sight = Sight(PLACE, ALL)
     sight.begin_scan()

@@ -1,0 +1,1 @@
+"""Programs that run inside uWSGI, where `import uwsgi` works."""
