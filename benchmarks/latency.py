@@ -38,7 +38,9 @@ def scenarios() -> Sequence[Scenario]:
                 "aspool by spool_sync": _aspool(_probe_sync),
                 "aspool to the disk": _aspool(_probe, durability="disk"),
             },
-            "",
+            "From the call of spool() in one process to the start of the function in another, by one clock. Tasks are "
+            f"spooled one at a time, 5 to 15 ms apart. {CALL}: the median of what the call alone took. {UWSGI}: a mule "
+            "spools, the spooler process of the same instance runs; all of these goals compare with it.",
         ),
         _scenario(
             "a worker that runs a 10 ms task",
@@ -68,9 +70,7 @@ def _scenario(name: str, contenders: dict[str, Contender], notes: str) -> Scenar
         contenders=contenders | {UWSGI: _uwsgi},
         goals=tuple(Goal(figure=P50, of=contender, to=UWSGI, at_most=2.0) for contender in measured),
         rounds=3,
-        notes="From the call of spool() in one process to the start of the function in another, by one clock. "
-        f"Tasks are spooled one at a time, 5 to 15 ms apart. {CALL}: the median of what the call alone took. "
-        f"{UWSGI}: a mule spools, the spooler process of the same instance runs. {notes}".strip(),
+        notes=notes,
     )
 
 

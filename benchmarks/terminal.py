@@ -12,7 +12,6 @@ from .figures import Run, Verdict, described, number
 from .places import Place
 from .scenario import Scenario
 
-
 WIDTH = 120  # of tables in a file
 
 
