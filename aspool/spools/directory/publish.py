@@ -99,7 +99,8 @@ class Publisher:
             if os.write(fd, content) < len(content):
                 raise OSError(errno.ENOSPC, "a short write")
             if message.due > message.spooled:
-                os.utime(fd, (math.ceil(message.due),) * 2)
+                due = math.ceil(message.due)
+                os.utime(fd, (due, due))
             os.link(f"/proc/self/fd/{fd}", _name_of(message), dst_dir_fd=place.fd, follow_symlinks=True)
         finally:
             os.close(fd)  # a child forked meanwhile may keep it: it has no lock
