@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import errors
 from .body import Body
+from .collection import Tasks
 from .errors import (
     ArgumentsRefused,
     AspoolError,
@@ -15,20 +16,26 @@ from .errors import (
     ForeignError,
     MomentRefused,
     NameRefused,
+    NoResult,
     NotSpooled,
     PartlySpooled,
     SpoolError,
+    SpoolFull,
     SpoolUnusable,
+    TaskCancelled,
+    TaskFailed,
     TaskRefused,
     Uncertain,
     UnknownSpool,
 )
 from .job import Job, current_job
 from .outcomes import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Bury, Retry, SpoolReturn
+from .protocol import Progress
 from .settings import WorkerSettings
+from .spoolable import Call
 from .spooler import Spooler
-from .task import Call, Task, spool
-from .ticket import Ticket
+from .task import Task, spool
+from .ticket import Ticket, Update
 
 if TYPE_CHECKING:
     from . import worker
@@ -52,18 +59,25 @@ __all__ = [
     "MemorySpool",
     "MomentRefused",
     "NameRefused",
+    "NoResult",
     "NotSpooled",
     "PartlySpooled",
+    "Progress",
     "Retry",
     "SpoolError",
+    "SpoolFull",
     "SpoolReturn",
     "SpoolUnusable",
     "Spooler",
     "Task",
+    "TaskCancelled",
+    "TaskFailed",
     "TaskRefused",
+    "Tasks",
     "Ticket",
     "Uncertain",
     "UnknownSpool",
+    "Update",
     "WorkerSettings",
     "current_job",
     "errors",

@@ -1,12 +1,14 @@
 """Call arguments <-> JSON, by the type hints of the function (pydantic). Validated when spooled and when run."""
 
 import inspect
+import json
+import re
 import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired
 
 from .body import Body
 from .errors import ArgumentsRefused, ArgumentsUnfit, TaskRefused
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from pydantic_core import SchemaSerializer, SchemaValidator
 
 _PLAIN = (int, str, float, bool)
+POSITIONAL = b'{"":'  # how the arguments of `unchecked` begin if some have no name
 SHORT = 4000  # characters: no number in it has more digits than can be read
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -66,7 +69,9 @@ class Arguments:
             try:
                 annotation = eval(annotation, getattr(self.function, "__globals__", {}))  # noqa: S307 - the task's own code
             except Exception:  # a name under TYPE_CHECKING, or defined later
-                return str(annotation).replace(" ", "").split("|")[0].rsplit(".", 1)[-1] == kind.__name__
+                return re.split(r"[|\[]", annotation.replace(" ", ""))[0].rsplit(".", 1)[-1] == kind.__name__
+        if typing.get_origin(annotation) is kind:  # Job[Resources]
+            return True
         inside = typing.get_args(annotation)  # of a union; its strings are ForwardRefs
         return annotation is kind or any(
             part is kind or getattr(part, "__forward_arg__", None) == kind.__name__ for part in inside
@@ -122,10 +127,19 @@ class Arguments:
         if not data and not self._plain:
             return (), {}
         try:
-            values = self._validator.validate_json(data or b"{}")
+            values = self._validator.validate_json(self._named(data) if data.startswith(POSITIONAL) else data or b"{}")
         except ValueError as error:  # pydantic's ValidationError
             raise ArgumentsUnfit(f"the stored arguments do not fit {self.task}: {_explain(error)}") from None
         return self._spread(values)
+
+    def _named(self, data: bytes) -> bytes:
+        """What `unchecked` wrote, with a name for each positional argument. Raises ArgumentsUnfit."""
+        values = json.loads(data)
+        args = values.pop("")
+        names = [parameter.name for parameter in self._plain if parameter.kind is not inspect.Parameter.KEYWORD_ONLY]
+        if len(args) > len(names) or self._has_variadic or values.keys() & set(names[: len(args)]):
+            raise ArgumentsUnfit(f"the stored arguments do not fit {self.task}: {len(args)} positional ones were given")
+        return json.dumps(dict(zip(names, args, strict=False)) | values).encode()
 
     def _take_body(self, given: dict[str, Any]) -> Body | None:
         if self.body_name is None:
@@ -184,12 +198,6 @@ class Arguments:
     @cached_property
     def _adapter(self) -> "TypeAdapter[Any]":
         """A TypedDict of the parameters: one validation and one serialisation serve all of them."""
-        # Here and not at the top, so that `import aspool` stays light.
-        from typing import NewType, NotRequired
-
-        from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
-        from typing_extensions import TypedDict
-
         hints = self._hints()
         fields: dict[str, Any] = {}
         for parameter in self._plain:
@@ -201,25 +209,58 @@ class Arguments:
             elif parameter.default is not inspect.Parameter.empty:
                 kind = NotRequired[kind]
             fields[parameter.name] = kind
-        shape = TypedDict("Arguments", fields)  # type: ignore[misc]  # its fields are those of the function
-        # By way of a NewType, since pydantic applies a TypedDict's own config to validation alone: bytes and NaN
-        # would be written in one way and read in another.
-        config = ConfigDict(
-            extra="forbid", ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants"
-        )
-        try:
-            new_type: Any = NewType  # pydantic takes one of a TypedDict, the type checkers do not
-            return TypeAdapter(new_type("Written", shape), config=config)
-        except (PydanticSchemaGenerationError, PydanticUserError, NameError) as error:
-            raise TaskRefused(f"{self.task}: its parameters cannot be written down: {error}") from None
+        return json_adapter(fields, self.task)
 
     def _hints(self) -> dict[str, Any]:
-        function = inspect.unwrap(self.function)
-        module = sys.modules.get(getattr(function, "__module__", ""), None)
-        try:
-            return typing.get_type_hints(function, getattr(module, "__dict__", None), include_extras=True)
-        except Exception as error:
-            raise TaskRefused(f"{self.task}: a type hint cannot be resolved: {error}") from None
+        return type_hints(self.function, self.task)
+
+
+def unchecked(args: tuple[Any, ...], kwargs: Mapping[str, Any], task: str) -> tuple[bytes, Body | None]:
+    """The arguments of a call whose function is not here: written as they are, checked when it runs.
+
+    Raises ArgumentsRefused for what JSON cannot have, and for a second Body.
+    """
+    from pydantic_core import to_json
+
+    bodies = [value for value in [*args, *kwargs.values()] if isinstance(value, Body)]
+    if len(bodies) > 1:
+        raise ArgumentsRefused(f"{task}: a task takes at most one Body")
+    positional = [value for value in args if not isinstance(value, Body)]
+    named = {key: value for key, value in kwargs.items() if not isinstance(value, Body)}
+    try:
+        written = to_json({"": positional, **named} if positional else named, bytes_mode="base64")
+    except ValueError as error:
+        raise ArgumentsRefused(f"{task}: the arguments cannot be written as JSON: {error}") from None
+    return written, bodies[0] if bodies else None
+
+
+def json_adapter(fields: Mapping[str, Any], task: str) -> "TypeAdapter[Any]":
+    """What checks, writes and reads a JSON object of these fields. Raises TaskRefused for types that cannot be."""
+    # Here and not at the top, so that `import aspool` stays light.
+    from typing import NewType
+
+    from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
+    from typing_extensions import TypedDict
+
+    shape = TypedDict("Arguments", fields)  # type: ignore[misc]  # its fields are those of the function
+    # By way of a NewType, since pydantic applies a TypedDict's own config to validation alone: bytes and NaN
+    # would be written in one way and read in another.
+    config = ConfigDict(extra="forbid", ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
+    try:
+        new_type: Any = NewType  # pydantic takes one of a TypedDict, the type checkers do not
+        return TypeAdapter(new_type("Written", shape), config=config)
+    except (PydanticSchemaGenerationError, PydanticUserError, NameError) as error:
+        raise TaskRefused(f"{task}: its parameters cannot be written down: {error}") from None
+
+
+def type_hints(function: Callable[..., Any], task: str) -> dict[str, Any]:
+    """The type hints of a function, resolved. Raises TaskRefused."""
+    function = inspect.unwrap(function)
+    module = sys.modules.get(getattr(function, "__module__", ""), None)
+    try:
+        return typing.get_type_hints(function, getattr(module, "__dict__", None), include_extras=True)
+    except Exception as error:
+        raise TaskRefused(f"{task}: a type hint cannot be resolved: {error}") from None
 
 
 def _explain(refusal: ValueError) -> str:

@@ -10,8 +10,14 @@ AspoolError
 ├── SpoolError                a spool cannot do what was asked
 │   ├── SpoolUnusable         missing, not a directory, replaced, unsafe, unreadable
 │   ├── NotSpooled            the disk refused: nothing was written
+│   │   └── SpoolFull         the spool holds as many messages as it may, or the disk has too little room
 │   ├── Uncertain             written, but not known to be durable: it may run
-│   └── PartlySpooled         some of many are in, some are not
+│   ├── PartlySpooled         some of many are in, some are not
+│   └── Unsupported           this kind of spool cannot do that
+├── ResultError               there is no result, and this is why
+│   ├── NoResult              none is kept, or no more, or it could not be written
+│   ├── TaskCancelled         the task was cancelled
+│   └── TaskFailed            the task failed, and its own exception cannot be made again here
 └── ForeignError              something from outside is broken
     ├── BadPacket             bytes that are no uwsgi packet
     ├── BadFile               a file of the spool that is no message
@@ -62,6 +68,14 @@ class NotSpooled(SpoolError):
     """The message could not be written; nothing of it is in the spool."""
 
 
+class SpoolFull(NotSpooled):
+    """The spool is bounded and full: nothing was written. Try again later, or tell your own caller to (503)."""
+
+
+class Unsupported(SpoolError):
+    """This kind of spool cannot do what was asked."""
+
+
 class Uncertain(SpoolError):
     """The message is in the spool, but the disk did not confirm it: it may run, and may be lost with the power."""
 
@@ -82,6 +96,25 @@ class PartlySpooled(SpoolError):
         super().__init__(
             f"{len(failed)} of {len(self.results)} messages were not spooled; the first reason: {failed[0]}"
         )
+
+
+class ResultError(AspoolError):
+    """There is no result to give."""
+
+
+class NoResult(ResultError):
+    """No result is kept: the task keeps none, its time is over, or what the task returned could not be written."""
+
+
+class TaskCancelled(ResultError):
+    """The task was cancelled before it ended."""
+
+
+class TaskFailed(ResultError):
+    """The task failed for good, and its exception cannot be made again in this process.
+
+    The text is the reason; the remote traceback is a note, as it is on the task's own exceptions.
+    """
 
 
 class ForeignError(AspoolError):

@@ -28,7 +28,7 @@ class JobEnded:
 
 @dataclass(frozen=True, slots=True)
 class JobOverdue:
-    """harakiri has cancelled a job, but it does not stop. `stack` shows where it hangs."""
+    """Harakiri or its ticket has cancelled a job, but it does not stop. `stack` shows where it hangs."""
 
     id: str
     task: str

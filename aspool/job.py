@@ -1,65 +1,328 @@
 """Job: one run of a message, as the running function sees it; and `current_job()`. Its I/O is passed in."""
 
+import json
 import logging
-from collections.abc import Callable
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any
+from operator import length_hint
+from typing import Any, Generic, Protocol, cast
 
-Report = Callable[[float, float | None, str], None]
+from typing_extensions import TypeVar
+
+from . import clock
+from .moments import Moment, timestamp
+from .outcomes import Changes
+from .protocol import Progress
+from .ticket import Ticket
+
+Resources_co = TypeVar("Resources_co", covariant=True, default=object)
+Item = TypeVar("Item")
+KEPT_LINES = 50  # of a job's log
+LONGEST_LINE = 2000  # characters
+TRACKED = 0.01  # seconds between two progress reports of `track`
 
 logger = logging.getLogger("aspool.job")
-_current: ContextVar["Job | None"] = ContextVar("aspool_job", default=None)
+_current: ContextVar["Job[Any] | None"] = ContextVar("aspool_job", default=None)
 
 
-def _unheard(done: float, total: float | None, text: str) -> None:
-    """Where the progress of a detached job goes."""
+class Again(Protocol):
+    """What a job needs to spool its own task again."""
+
+    async def spool(self, *args: Any, **kwargs: Any) -> Ticket[Any]:
+        """Write a call down."""
+        ...
+
+    def spool_sync(self, *args: Any, **kwargs: Any) -> Ticket[Any]:
+        """The same, blocking."""
+        ...
 
 
-class Job:
-    """One run of a message.
+class JobSide(Protocol):
+    """What a job needs of whoever runs it."""
 
-    `id` of the message, `task` its name, `attempt` counts from 1, `retries_left` after this one,
-    `at` the moment it was due (a UNIX timestamp).
+    def progressed(self, progress: Progress) -> None:
+        """The job has got on."""
+        ...
+
+    def extend(self, seconds: float) -> None:
+        """Let it run longer."""
+        ...
+
+    def logged(self, level: int, text: str) -> bool:
+        """It has written a line to its log; whether that is passed on from here, to be written elsewhere."""
+        ...
+
+    def again(self, job: "Job[Any]") -> Again:
+        """The task of the job, with what a job hands on to its next message."""
+        ...
+
+    @property
+    def resources(self) -> Any:
+        """What the worker's resources gave. Raises LookupError where there are none."""
+        ...
+
+
+class _Detached:
+    """The side of a direct call, which no worker runs."""
+
+    def progressed(self, progress: Progress) -> None:
+        pass
+
+    def extend(self, seconds: float) -> None:
+        pass
+
+    def logged(self, level: int, text: str) -> bool:  # noqa: ARG002 - as JobSide
+        return False
+
+    def again(self, job: "Job[Any]") -> Again:
+        raise LookupError(f"a direct call of {job.task} is no message of a spool: there is nothing to spool again")
+
+    @property
+    def resources(self) -> Any:
+        raise LookupError("a direct call has no worker, and so none of its resources")
+
+
+_DETACHED = _Detached()
+
+
+class _Made:
+    """What few jobs do: a buffer, another moment, a log."""
+
+    __slots__ = ("at", "buffer", "lines")
+
+    def __init__(self) -> None:
+        self.at: float | None = None
+        self.buffer: dict[str, Any] | None = None
+        self.lines: deque[str] = deque(maxlen=KEPT_LINES)
+
+
+class Job(Generic[Resources_co]):
+    """One run of a message. The type parameter is what the worker's resources are, if the task uses them.
+
+    `id` of the message, `task` its name, `attempt` counts from 1; `retries_left` after this one, which may be set;
+    `cancelled`: somebody wants it to stop (for a function in a thread, which nothing else can stop).
     """
 
-    __slots__ = ("_report", "at", "attempt", "id", "retries_left", "task")
+    __slots__ = ("_at", "_given", "_made", "_side", "attempt", "cancelled", "id", "retries_left", "task")
 
     def __init__(
-        self, id: str, task: str, *, attempt: int = 1, retries_left: int = 0, at: float = 0.0, report: Report = _unheard
+        self,
+        id: str,
+        task: str,
+        *,
+        attempt: int = 1,
+        retries_left: int = 0,
+        at: float = 0.0,
+        buffer: Mapping[str, Any] | None = None,
+        side: JobSide = _DETACHED,
     ) -> None:
         self.id = id
         self.task = task
         self.attempt = attempt
         self.retries_left = retries_left
-        self.at = at
-        self._report = report
+        self.cancelled = False
+        self._at = at
+        self._given = buffer
+        self._made: _Made | None = None
+        self._side = side
 
     @classmethod
-    def detached(cls, task: str) -> "Job":
+    def detached(cls, task: str) -> "Job[Any]":
         """The job of a direct call, which no spool knows."""
-        return cls("", task)
+        return Job("", task)
 
     def __repr__(self) -> str:
         return f"<Job {self.id or 'detached'} {self.task} attempt {self.attempt}>"
 
+    @property
+    def at(self) -> float:
+        """The moment it was due, a UNIX timestamp. Set it (as `using(at=…)`) and the next run is then.
+
+        That is the next attempt, if this run fails or returns SPOOL_RETRY, and what `again` spools.
+        """
+        return self._at if self._made is None or self._made.at is None else self._made.at
+
+    @at.setter
+    def at(self, moment: Moment) -> None:
+        self._own().at = timestamp(moment)
+
+    @property
+    def next_at(self) -> float | None:
+        """What `at` was set to, if it was."""
+        return None if self._made is None else self._made.at
+
+    def _own(self) -> _Made:
+        if self._made is None:
+            self._made = _Made()
+        return self._made
+
+    @property
+    def buffer(self) -> dict[str, Any]:
+        """A small dict that travels to the next attempt, and to what `again` spools: JSON, 32 KiB at most."""
+        made = self._own()
+        if made.buffer is None:  # a copy of its own, so that a change can be told
+            made.buffer = json.loads(json.dumps(self._given)) if self._given else {}
+        return made.buffer
+
+    def leave_side(self) -> None:
+        """The run has ended: whoever kept the job speaks for nobody's seat any more (the worker's part).
+
+        It ends a cycle of references too, which only the garbage collector would.
+        """
+        self._side = _DETACHED
+
+    def take_over(self, buffer: dict[str, Any] | None, retries_left: int, next_at: float | None) -> None:
+        """What the same job changed in a child process (the worker's part)."""
+        self.retries_left = retries_left
+        if buffer is not None or next_at is not None:
+            self._own().buffer, self._own().at = buffer, next_at
+
+    @property
+    def touched_buffer(self) -> dict[str, Any] | None:
+        """The buffer, if the job has looked at it (the worker's part)."""
+        return None if self._made is None else self._made.buffer
+
+    def changes(self, allowed: int, options: Mapping[str, Any]) -> Changes | None:
+        """What the next run must know, if this one changed anything (the worker's part).
+
+        `allowed`: how many retries the message had in all; `options` are its own.
+        """
+        given, buffer, retries = self._given or {}, self.touched_buffer, options.get("retries")
+        if self.retries_left != max(0, allowed - self.attempt + 1):
+            retries = self.attempt - 1 + self.retries_left
+        elif buffer is None or buffer == given:
+            return None
+        return Changes(given if buffer is None else buffer, retries)
+
+    @property
+    def resources(self) -> Resources_co:
+        """What `Spooler(resources=…)` gave this worker. Raises LookupError where there are none."""
+        return cast("Resources_co", self._side.resources)
+
+    # --- telling how it goes ---------------------------------------------------------------------------------
+
     def progress(self, done: float, total: float | None = None, text: str = "") -> None:
-        """Tell how far the job is: shown by the command line, from any process. Costs a few microseconds."""
-        self._report(done, total, text)
+        """Tell how far the job is: shown by tickets and the command line, from any process. A few microseconds."""
+        self._side.progressed(Progress(done, total, text))
+
+    def track(self, items: "Tracked[Item]", total: float | None = None, text: str = "") -> "Track[Item]":
+        """The items, one after another, with the progress told: `for x in job.track(…)`, also `async for`.
+
+        `total` is their number, if it is known; otherwise the items are asked.
+        """
+        return Track(self, items, total, text)
 
     @property
     def log(self) -> "logging.LoggerAdapter[logging.Logger]":
-        """A logger whose lines carry the id, the task and the attempt."""
-        return _JobLogger(logger, {"aspool_id": self.id, "aspool_task": self.task, "aspool_attempt": self.attempt})
+        """A logger whose lines carry the id, the task and the attempt; a dead task keeps its last 50."""
+        return _JobLogger(self)
+
+    def logged(self, level: int, text: str) -> bool:
+        """Keep a line of its log for the case that the message is buried; whether its side writes it elsewhere."""
+        moment = time.strftime("%H:%M:%S", time.localtime(clock.now()))
+        self._own().lines.append(f"{moment} {logging.getLevelName(level)} {text}"[:LONGEST_LINE])
+        return self._side.logged(level, text[:LONGEST_LINE])
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The last lines of its log."""
+        return () if self._made is None else tuple(self._made.lines)
+
+    # --- changing what comes ---------------------------------------------------------------------------------
+
+    def extend(self, seconds: float) -> None:
+        """Let it run so many seconds longer before its harakiri. Nothing changes for a job without one."""
+        self._side.extend(seconds)
+
+    async def again(self, *args: Any, **kwargs: Any) -> Ticket[Any]:
+        """Spool this task again, with these arguments and this job's buffer; at `at`, if that was set."""
+        return await self._side.again(self).spool(*args, **kwargs)
+
+    def again_sync(self, *args: Any, **kwargs: Any) -> Ticket[Any]:
+        """As `again`, in a function that is not async."""
+        return self._side.again(self).spool_sync(*args, **kwargs)
+
+
+Tracked = Iterable[Item] | AsyncIterable[Item]
+
+
+class Track(Generic[Item]):
+    """Items that tell their job how far they are."""
+
+    def __init__(self, job: Job[Any], items: Tracked[Item], total: float | None, text: str) -> None:
+        self._job = job
+        self._items = items
+        self._total = (length_hint(items, 0) or None) if total is None else total
+        self._text = text
+        self._done = 0
+        self._told = 0.0
+
+    def __iter__(self) -> Iterator[Item]:
+        if not isinstance(self._items, Iterable):
+            raise TypeError(f"{self._items!r} gives its items to `async for` only")
+        self._tell()
+        for item in self._items:
+            yield item
+            self._count()
+        self._tell()
+
+    async def __aiter__(self) -> AsyncIterator[Item]:
+        self._tell()
+        if isinstance(self._items, AsyncIterable):
+            async for item in self._items:
+                yield item
+                self._count()
+        else:
+            for item in self._items:
+                yield item
+                self._count()
+        self._tell()
+
+    def _count(self) -> None:
+        self._done += 1
+        if time.monotonic() - self._told >= TRACKED:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._told = time.monotonic()
+        self._job.progress(self._done, self._total, self._text)
 
 
 class _JobLogger(logging.LoggerAdapter[logging.Logger]):
+    """Lines of one job. Those from INFO on are remembered, whoever else hears them."""
+
+    def __init__(self, job: Job[Any]) -> None:
+        super().__init__(logger, {"aspool_id": job.id, "aspool_task": job.task, "aspool_attempt": job.attempt})
+        self._job = job
+
     def process(self, msg: object, kwargs: Any) -> tuple[str, Any]:
-        extra = self.extra or {}
+        extra = dict(self.extra or {})
         kwargs["extra"] = {**extra, **kwargs.get("extra", {})}
-        return f"[{extra['aspool_task']} {extra['aspool_id']} #{extra['aspool_attempt']}] {msg}", kwargs
+        return f"[{self._job.task} {self._job.id} #{self._job.attempt}] {msg}", kwargs
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        if level < logging.INFO and not self.isEnabledFor(level):
+            return
+        if not self._job.logged(level, _text(msg, args, kwargs.get("exc_info"))):
+            super().log(level, msg, *args, **{**kwargs, "stacklevel": kwargs.get("stacklevel", 1) + 1})
 
 
-def current_job() -> Job:
+def _text(msg: object, args: tuple[object, ...], exc_info: Any) -> str:
+    try:
+        text = str(msg) % args if args else str(msg)
+    except (TypeError, ValueError):
+        text = f"{msg} {args}"
+    if not exc_info:
+        return text
+    error = exc_info if isinstance(exc_info, BaseException) else sys.exc_info()[1]
+    return text if error is None else f"{text}\n{''.join(traceback.format_exception(error))}"
+
+
+def current_job() -> Job[Any]:
     """The job that runs here. Raises LookupError outside of one."""
     job = _current.get()
     if job is None:
@@ -67,6 +330,6 @@ def current_job() -> Job:
     return job
 
 
-def enter_job(job: Job | None) -> None:
+def enter_job(job: Job[Any] | None) -> None:
     """Make `job` the current one of this context, or none (the worker's part)."""
     _current.set(job)

@@ -15,8 +15,10 @@ from .wire import LARGEST_VARIABLES, encoded_size
 T = TypeVar("T", int, float)
 
 VERSION = b"1"
+_NOTHING: Mapping[Any, Any] = {}  # one for all messages
 OURS = b"aspool."
 LARGEST_ARGUMENTS = 64 * 1024 * 1024  # bytes; what is larger is a Body
+LARGEST_BUFFER = 32 * 1024  # bytes of JSON
 SURELY_FIT = 32 * 1024  # bytes of arguments: what is beside them in a task's packet is far smaller
 RESERVED = 64  # bytes of a packet that a spool keeps for length and checksum (aspool.len, aspool.crc)
 
@@ -40,6 +42,7 @@ class Message:
     expires: float | None = None
     attempt: int = 0  # runs that were charged
     crashes: int = 0  # workers that died while running it
+    buffer: Mapping[str, Any] = field(default_factory=dict)  # what an earlier run, or its own task, gave it
     body: Body | None = None
 
 
@@ -53,6 +56,8 @@ def to_variables(message: Message) -> tuple[dict[bytes, bytes], bytes]:
         variables[b"aspool.task"] = message.task.encode()
     if message.options:
         variables[b"aspool.options"] = json.dumps(dict(message.options)).encode()
+    if message.buffer:
+        variables[b"aspool.buffer"] = written_buffer(message.buffer)
     if message.expires is not None:
         variables[b"aspool.expires"] = b"%.6f" % message.expires
     if not message.arguments:
@@ -72,7 +77,7 @@ def to_variables(message: Message) -> tuple[dict[bytes, bytes], bytes]:
 def _fits(message: Message, variables: dict[bytes, bytes]) -> bool:
     """Whether the arguments have room beside the variables; most messages are so small that nobody need count."""
     size = len(message.arguments)
-    if size < SURELY_FIT and not message.raw and not message.options:
+    if size < SURELY_FIT and not (message.raw or message.options or message.buffer):
         return True
     return encoded_size(variables) + size + 32 + RESERVED <= LARGEST_VARIABLES
 
@@ -104,8 +109,9 @@ def from_variables(variables: Mapping[bytes, bytes], front: bytes, **known: Any)
     return Message(
         task=_task_name(variables),
         arguments=front or variables.get(b"aspool.args", b""),
-        raw={} if b"aspool.task" in variables else {k: v for k, v in variables.items() if not k.startswith(OURS)},
-        options=_options(variables),
+        raw=_NOTHING if b"aspool.task" in variables else {k: v for k, v in variables.items() if not k.startswith(OURS)},
+        options=_object(variables, b"aspool.options") if b"aspool.options" in variables else _NOTHING,
+        buffer=_object(variables, b"aspool.buffer") if b"aspool.buffer" in variables else _NOTHING,
         expires=_number(variables, b"aspool.expires", float),
         spooled=_number(variables, b"aspool.spooled", float) or 0.0,
         **known,
@@ -128,17 +134,25 @@ def _task_name(variables: Mapping[bytes, bytes]) -> str | None:
         raise BadFile(f"the task name {name!r} is not UTF-8") from None
 
 
-def _options(variables: Mapping[bytes, bytes]) -> dict[str, Any]:
-    text = variables.get(b"aspool.options")
-    if text is None:
-        return {}
+def _object(variables: Mapping[bytes, bytes], key: bytes) -> dict[str, Any]:
     try:
-        options = json.loads(text)
+        found = json.loads(variables[key])
     except (ValueError, RecursionError):
-        options = None
-    if not isinstance(options, dict):
-        raise BadFile("aspool.options is not a JSON object")
-    return options
+        found = None
+    if not isinstance(found, dict):
+        raise BadFile(f"{key.decode()} is not a JSON object")
+    return found
+
+
+def written_buffer(buffer: Mapping[str, Any]) -> bytes:
+    """A job's buffer as JSON. Raises ArgumentsRefused when it is none, or takes more than 32 KiB."""
+    try:
+        data = json.dumps(buffer, allow_nan=True).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArgumentsRefused(f"the buffer of a job cannot be written as JSON: {error}") from None
+    if len(data) > LARGEST_BUFFER:
+        raise ArgumentsRefused(f"the buffer of a job takes {len(data)} bytes as JSON, at most {LARGEST_BUFFER} travel")
+    return data
 
 
 def _number(variables: Mapping[bytes, bytes], key: bytes, kind: type[T]) -> T | None:

@@ -1,9 +1,9 @@
 """Moments as callers give them -> UNIX timestamps."""
 
 import math
-import time
 from datetime import datetime, timedelta
 
+from . import clock
 from .errors import MomentRefused
 
 Moment = datetime | timedelta | float | int
@@ -22,7 +22,7 @@ def timestamp(moment: Moment, what: str = "at") -> float:
             )
         seconds = moment.timestamp()
     elif isinstance(moment, timedelta):
-        seconds = time.time() + moment.total_seconds()
+        seconds = clock.now() + moment.total_seconds()
     elif isinstance(moment, int | float) and not isinstance(moment, bool):
         seconds = float(moment) if abs(moment) <= LATEST else math.inf  # a huge int is no float
     else:

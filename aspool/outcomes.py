@@ -1,8 +1,9 @@
-"""How a job ended, as values; what a task may return or raise to say so; and a failure, written down."""
+"""How a job ended, as values; and what a task may return or raise to say so."""
 
 import enum
-import traceback
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 class SpoolReturn(enum.Enum):
@@ -12,8 +13,6 @@ class SpoolReturn(enum.Enum):
     RETRY = -1
     IGNORE = 0
 
-
-_PACKAGE = __file__.rpartition("/")[0] + "/"
 
 SPOOL_OK = SpoolReturn.OK
 SPOOL_RETRY = SpoolReturn.RETRY
@@ -42,15 +41,41 @@ class Bury(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of a message's end, for whoever asks: a record of `results`, for so many seconds."""
+
+    record: bytes
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a job changed of its message, for the next run: its buffer, and how many retries it may have in all."""
+
+    buffer: Mapping[str, Any] = field(default_factory=dict)
+    retries: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The job succeeded: the message goes."""
+
+    kept: Kept | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody wanted the job to stop, and it did: the message goes."""
+
+    reason: str = ""
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PutOff:
     """The message runs again at `due` (a UNIX timestamp); `attempt` and `crashes` are its new counts.
 
-    `unknown`: no worker of this kind knows its task; it is shown as such.
+    `unknown`: no worker of this kind knows its task; it is shown as such. `changes` replace those of an earlier run.
     """
 
     due: float
@@ -58,6 +83,7 @@ class PutOff:
     crashes: int
     reason: str = ""
     unknown: bool = False
+    changes: Changes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,57 +95,19 @@ class HandedBack:
 
 @dataclass(frozen=True, slots=True)
 class Buried:
-    """The message is put aside, with the reason, where a person can see it."""
+    """The message is put aside, with the reason, where a person can see it. `log` has the job's last lines."""
 
     reason: str
     traceback: str = ""
     attempt: int = 0
     crashes: int = 0
+    log: tuple[str, ...] = ()
+    kept: Kept | None = None
 
 
-Outcome = Done | PutOff | HandedBack | Buried
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An exception, written down: it travels between processes and into files."""
-
-    reason: str
-    traceback: str = ""
-    retriable: bool = True
-    delay: float | None = None  # asked for by Retry, in seconds
-    count: int | None = None  # asked for by Retry
-    crashed: bool = False  # the process that ran it died
-
-
-Result = SpoolReturn | Failure  # of one call of the function
+Outcome = Done | Cancelled | PutOff | HandedBack | Buried
 
 
 def spoken(value: object) -> SpoolReturn:
     """What a returned value says to the spool: only members of the enum say anything, all else is success."""
     return value if isinstance(value, SpoolReturn) else SPOOL_OK
-
-
-def failure_of(error: BaseException, retry_on: tuple[type[BaseException], ...] | None) -> Failure:
-    """What an exception means; `retry_on` are the classes that are worth a retry (None: all)."""
-    if isinstance(error, Retry):
-        return Failure(str(error), _traceback(error.__cause__), delay=error.delay, count=error.count)
-    if isinstance(error, Bury):
-        return Failure(str(error), _traceback(error.__cause__), retriable=False)
-    return Failure(_one_line(error), _traceback(error), retriable=retry_on is None or isinstance(error, retry_on))
-
-
-def _one_line(error: BaseException) -> str:
-    lines = "".join(traceback.format_exception_only(error)).strip().splitlines() or [type(error).__name__]
-    return lines[-1 if isinstance(error, SyntaxError) else 0][:500]  # a SyntaxError begins with its file
-
-
-def _traceback(error: BaseException | None) -> str:
-    """The traceback, from the first frame that is not aspool's own; "" without an error."""
-    if error is None:
-        return ""
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_PACKAGE):
-        frames = frames.tb_next
-    error = error.with_traceback(frames)
-    return "".join(traceback.format_exception(error))[-20_000:]

@@ -1,16 +1,16 @@
 """Raw messages: a dict of variables as `uwsgi.spool` takes it -> a call. Its magic keys are honoured."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
+from . import clock
 from .addresses import Address
 from .body import Body, Source
 from .errors import ArgumentsRefused, MomentRefused, NameRefused
 from .ids import checked_id, checked_priority, new_id
 from .message import OURS, Message
 from .moments import Moment, timestamp
-from .task import Call
+from .spoolable import Call
 
 Variables = Mapping[str, Any] | Mapping[bytes, Any] | Mapping[str | bytes, Any]
 BODY = b"body"
@@ -39,7 +39,7 @@ def raw_call(
         raise ArgumentsRefused(f"{ours[0]!r} is one of aspool's own variables: it cannot be given")
     if b"" in raw:
         raise ArgumentsRefused("a variable needs a name: uWSGI refuses a message with an empty key")
-    now = time.time()
+    now = clock.now()
     message = Message(
         id=new_id() if id is None else checked_id(id),
         unique=id is not None,
@@ -50,7 +50,7 @@ def raw_call(
         expires=None if expires is None else timestamp(expires, "expires"),
         body=_body(body),
     )
-    return Call(message, spool or raw.get(b"spooler", b"").decode(errors="surrogateescape") or None)
+    return Call(message, spool or raw.get(b"spooler", b"").decode(errors="surrogateescape") or None, None)
 
 
 def text_variables(raw: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .outcomes import Failure
+from .failures import Failure
 
 LONGEST_BACKOFF = 3600.0  # seconds
 LONGEST_DELAY = 3_155_760_000.0  # seconds: a hundred years, so that a due moment stays a file name's 16 digits

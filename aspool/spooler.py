@@ -2,50 +2,44 @@
 
 import os
 import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from functools import partial
+from typing import Any, TypeVar, overload
 
+from . import portal
 from .addresses import Address, spool_at
 from .body import Body, Source
-from .errors import AspoolError, CallError, PartlySpooled, SpoolError, TaskRefused, UnknownSpool
-from .job import Job
+from .collection import Resources, Tasks
+from .errors import AspoolError, CallError, PartlySpooled, SpoolError, TaskRefused, UnknownSpool, Unsupported
+from .events import Event
+from .ids import checked_id
 from .message import Message
+from .middleware import Middleware
 from .moments import Moment
-from .protocol import PutsBlocking, Spool, Stored
+from .options import Executor, TaskOptions
+from .protocol import Pauses, PutsBlocking, Spool, Stored
 from .raw import Variables, raw_call
+from .results import Returns
 from .retry import Backoff
-from .task import HANDLER, Call, Executor, Task, TaskOptions, default_name, module_of, ticket_of
-from .ticket import Ticket
+from .spoolable import Call, put_blocking
+from .task import HANDLER, NamedTask, Task, default_name
+from .ticket import Origin, Ticket
 
-P = ParamSpec("P")
-R = TypeVar("R")
-T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT = "default"
+Observer = Callable[[Event], None]
 
 
-class TaskDecorator(Protocol):
-    """What `@spooler.task(…)` is: it keeps the types of the function it decorates."""
-
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[Job, P], Coroutine[Any, Any, T]], /
-    ) -> Task[P, Coroutine[Any, Any, T], T]: ...
-    @overload
-    def __call__(self, function: Callable[Concatenate[Job, P], R], /) -> Task[P, R, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, T]], /) -> Task[P, Coroutine[Any, Any, T], T]: ...
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> Task[P, R, R]: ...
-
-
-class Spooler:
+class Spooler(Tasks[Resources]):
     """Tasks, a handler for raw messages, and where messages go.
 
     `spool` is the default spool: a path, a URL (`memory:`, …) or a spool object. `spools` are further ones by
     name. A relative path is resolved now; nothing is opened until somebody spools or runs.
     `frequency` (seconds) overrides the worker's, and may be set at run time.
+    `middleware` are around each call, the first outermost; `observers` hear each event of the workers, and must be
+    quick; `resources` makes an async context manager, in which each worker runs: what it gives is `job.resources`.
     """
 
     def __init__(
@@ -54,7 +48,11 @@ class Spooler:
         *,
         spools: Mapping[str, Address] | None = None,
         frequency: float | None = None,
+        middleware: Sequence[Middleware] = (),
+        observers: Sequence[Observer] = (),
+        resources: Callable[[], AbstractAsyncContextManager[Resources]] | None = None,
     ) -> None:
+        super().__init__()
         if spools and DEFAULT in spools:
             raise CallError(
                 f"the spool called {DEFAULT!r} is the first argument of Spooler; call the other one differently"
@@ -62,10 +60,13 @@ class Spooler:
         self._spools: dict[str, Spool] = {DEFAULT: spool_at(spool)}
         self._spools |= {name: spool_at(address) for name, address in (spools or {}).items()}
         self._by_address: dict[str, Spool] = {}
+        self._stand_in: Callable[[Spool], Spool] | None = None
         self._lock = threading.Lock()
-        self.tasks: dict[str, Task[..., Any, Any]] = {}
         self.raw_handler: Task[..., Any, Any] | None = None
         self.frequency = frequency
+        self.middleware = list(middleware)
+        self.observers = list(observers)
+        self.resources = resources
 
     @property
     def frequency(self) -> float | None:
@@ -81,68 +82,11 @@ class Spooler:
     @property
     def spools(self) -> Mapping[str, Spool]:
         """The spools by name; the first is called "default"."""
-        return self._spools
+        if self._stand_in is None:
+            return self._spools
+        return {name: self._stand_in(spool) for name, spool in self._spools.items()}
 
     # --- tasks -----------------------------------------------------------------------------------------------
-
-    @overload
-    def task(
-        self, function: Callable[Concatenate[Job, P], Coroutine[Any, Any, T]], /
-    ) -> Task[P, Coroutine[Any, Any, T], T]: ...
-    @overload
-    def task(self, function: Callable[Concatenate[Job, P], R], /) -> Task[P, R, R]: ...
-    @overload
-    def task(self, function: Callable[P, Coroutine[Any, Any, T]], /) -> Task[P, Coroutine[Any, Any, T], T]: ...
-    @overload
-    def task(self, function: Callable[P, R], /) -> Task[P, R, R]: ...
-    @overload
-    def task(
-        self,
-        function: None = None,
-        /,
-        *,
-        name: str | None = None,
-        retries: int = 3,
-        backoff: Backoff = 1.0,
-        retry_on: type[BaseException] | Sequence[type[BaseException]] | None = None,
-        harakiri: float | None = None,
-        priority: int | None = None,
-        spool: str | None = None,
-        executor: Executor = "auto",
-    ) -> TaskDecorator: ...
-
-    def task(self, function: Any = None, /, *, name: Any = None, retry_on: Any = None, **options: Any) -> Any:
-        """Make a function a task, bare (`@spooler.task`) or with options.
-
-        `retries` are runs after the first; `backoff` is the first wait in seconds, doubled each time with full
-        jitter up to an hour, or a callable (attempt -> seconds); `retry_on` limits which exceptions are worth a
-        retry; `harakiri` stops a run after so many seconds; `executor` is "auto" (async functions on the event
-        loop, sync ones in a thread), "thread", "process" or "inline" (at once, in the caller).
-        Raises TaskRefused when the function or an option cannot be used.
-        """
-        classes = (retry_on,) if isinstance(retry_on, type) else None if retry_on is None else tuple(retry_on)
-
-        def decorate(function: Any) -> Task[..., Any, Any]:
-            if not callable(function) or not hasattr(function, "__qualname__"):
-                raise TaskRefused(f"@spooler.task decorates a function (def or async def), not {function!r}")
-            task_name = name or default_name(function)
-            self._check_name(task_name, function)
-            task: Task[..., Any, Any] = Task(function, task_name, TaskOptions(retry_on=classes, **options), self)
-            self.tasks[task_name] = task
-            return task
-
-        return decorate if function is None else decorate(function)
-
-    def _check_name(self, name: str, function: Callable[..., Any]) -> None:
-        known = self.tasks.get(name)
-        # The same function again is a reloaded module, or a script that was imported by name as well.
-        if known is not None and (module_of(known.function), known.function.__qualname__) != (
-            module_of(function),
-            function.__qualname__,
-        ):
-            raise TaskRefused(f"two tasks are called {name}: give one of them another name=")
-        if len(name.encode()) > 200:
-            raise TaskRefused(f"the task name {name[:60]!r}… is longer than 200 bytes")
 
     @overload
     def handler(self, function: F, /) -> F: ...
@@ -191,7 +135,8 @@ class Spooler:
         Raises ArgumentsRefused, NameRefused or MomentRefused before anything is written.
         """
         call = raw_call(variables, body, at=at, priority=priority, id=id, expires=expires, spool=spool)
-        return ticket_of((await self.put(call.spool, [call.message]))[0])
+        target = self.spool_of(call.spool)
+        return call.ticket((await target.put([call.message]))[0], target)
 
     def spool_sync(
         self,
@@ -206,82 +151,118 @@ class Spooler:
     ) -> Ticket[None]:
         """As `spool`, from any thread or script."""
         call = raw_call(variables, body, at=at, priority=priority, id=id, expires=expires, spool=spool)
-        return ticket_of(self.put_blocking(call.spool, [call.message])[0])
+        target = self.spool_of(call.spool)
+        return call.ticket(put_blocking(target, [call.message])[0], target)
 
     async def spool_many(self, calls: Sequence[Call[Any]]) -> list[Ticket[Any]]:
         """Spool many calls (`task.call(…)`) in one trip to the disk per spool; tickets in the same order.
 
         Raises PartlySpooled when some are not in; its `results` tell which.
         """
-        stored: dict[int, Stored | Exception] = {}
-        for spool, positions in self._by_spool(calls):
-            messages = [calls[position].message for position in positions]
-            try:
-                answers = await spool.put(messages)
-            except SpoolError as error:  # the others may be in
-                answers = [error] * len(messages)
-            stored.update(zip(positions, answers, strict=True))
-        return _tickets([stored[position] for position in range(len(calls))])
+        return await put_together(calls, [self.spool_of(call.spool) for call in calls])
 
     def spool_many_sync(self, calls: Sequence[Call[Any]]) -> list[Ticket[Any]]:
         """As `spool_many`, from any thread or script."""
-        stored: dict[int, Stored | Exception] = {}
-        for spool, positions in self._by_spool(calls):
-            messages = [calls[position].message for position in positions]
+        batch = _Batch(calls, [self.spool_of(call.spool) for call in calls])
+        for spool, positions in batch.by_spool():
             try:
-                answers = self.put_blocking(spool, messages)
+                batch.answered(spool, positions, put_blocking(spool, batch.messages(positions)))
             except AspoolError as error:  # the others may be in
-                answers = [error] * len(messages)
-            stored.update(zip(positions, answers, strict=True))
-        return _tickets([stored[position] for position in range(len(calls))])
+                batch.failed(positions, error)
+        return batch.tickets()
+
+    def task_named(self, name: str) -> Task[..., Any, Any] | NamedTask:
+        """The task of that name, to spool it. One that is not here is another program's: it is checked when it runs."""
+        return self.tasks.get(name) or NamedTask(name, self)
+
+    def ticket(self, id: str, *, spool: Address | None = None) -> Ticket[Any]:
+        """The ticket of a message, by its id; `task.ticket(id)` makes one that knows the type of the result."""
+        return Ticket(checked_id(id), False, Origin(self.spool_of(spool), _ANY, keeps=None))
+
+    # --- pausing ---------------------------------------------------------------------------------------------
+
+    async def pause(self, task: Task[..., Any, Any] | str | None = None, *, spool: Address | None = None) -> None:
+        """Let no worker begin messages of a task, or of the whole spool; what runs goes on.
+
+        It lasts until `resume`, whatever is restarted meanwhile. Messages are still taken.
+        Raises Unsupported where the spool cannot be paused.
+        """
+        await self._pausing(spool).pause(_task_name(task))
+
+    async def resume(self, task: Task[..., Any, Any] | str | None = None, *, spool: Address | None = None) -> None:
+        """Take `pause` back."""
+        await self._pausing(spool).resume(_task_name(task))
+
+    async def paused(self, *, spool: Address | None = None) -> frozenset[str | None]:
+        """The names of the paused tasks; None among them if the spool itself is paused."""
+        return await self._pausing(spool).paused()
+
+    def _pausing(self, spool: Address | None) -> Pauses:
+        target = self.spool_of(spool)
+        if not isinstance(target, Pauses):
+            raise Unsupported(f"{target.address} cannot be paused")
+        return target
+
+    @property
+    def sync(self) -> "BlockingSpooler":
+        """The blocking forms, for code without an event loop."""
+        return BlockingSpooler(self)
+
+    # --- opening and closing ---------------------------------------------------------------------------------
 
     async def open(self) -> None:
         """Open all spools now instead of when they are first used. Raises SpoolUnusable."""
-        for spool in self._spools.values():
+        for spool in self.spools.values():
             await spool.open()
 
     async def aclose(self) -> None:
         """Close all spools; a later use opens them again."""
-        for spool in [*self._spools.values(), *self._by_address.values()]:
+        for spool in [*self.spools.values(), *self._by_address.values()]:
             await spool.aclose()
 
-    # --- the way to the spools (task.Sender) -----------------------------------------------------------------
+    # --- tests -----------------------------------------------------------------------------------------------
 
-    async def put(self, spool: Address | None, messages: Sequence[Message]) -> Sequence[Stored | Exception]:
-        """Write messages to the spool of that name or address (None: the default one)."""
-        return await self._spool(spool).put(messages)
+    @property
+    def is_under_test(self) -> bool:
+        """Whether other spools stand in for its own: `aspool.testing.use`. No worker starts by itself then."""
+        return self._stand_in is not None
 
-    def put_blocking(self, spool: Address | None, messages: Sequence[Message]) -> Sequence[Stored | Exception]:
-        """The same without an event loop. Raises CallError for a spool that cannot."""
-        target = self._spool(spool)
-        put: Callable[[Sequence[Message]], Sequence[Stored | Exception]] | None = getattr(target, "put_blocking", None)
-        if put is None:  # it is no PutsBlocking; isinstance with a protocol would cost as much as the write
-            raise CallError(f"{target.address} can only be written to from an event loop: use await spool(…)")
-        return put(messages)
+    @contextmanager
+    def stood_in_for(self, stand_in: Callable[[Spool], Spool]) -> Iterator[None]:
+        """While the block lasts, what `stand_in` gives is used in place of each spool; for tests.
+
+        Raises CallError when that goes on already.
+        """
+        if self._stand_in is not None:
+            raise CallError("this Spooler is under test already: end that block first, or use what it gave")
+        self._stand_in = stand_in
+        try:
+            yield
+        finally:
+            self._stand_in = None
+
+    # --- the way to the spools (spoolable.Sender) ------------------------------------------------------------
 
     def readable(self, body: Body) -> Body:
         """A body that can be read at once, as a direct call of a task needs it."""
-        target = self._spools[DEFAULT]
+        target = self.spool_of(None)
         if not isinstance(target, PutsBlocking):
             raise CallError(f"{target.address} cannot read a Body that was not spooled")
         return target.readable(body)
 
-    def _by_spool(self, calls: Sequence[Call[Any]]) -> list[tuple[Spool, list[int]]]:
-        """Each spool with the positions of its calls. Raises UnknownSpool, so that nothing is written before."""
-        groups: dict[int, tuple[Spool, list[int]]] = {}
-        for position, call in enumerate(calls):
-            spool = self._spool(call.spool)
-            groups.setdefault(id(spool), (spool, []))[1].append(position)
-        return list(groups.values())
+    def spool_of(self, address: Address | None) -> Spool:
+        """The spool of that name or address (None: the default one). Raises UnknownSpool."""
+        spool = self._own_spool(address)
+        return spool if self._stand_in is None else self._stand_in(spool)
 
-    def _spool(self, spool: Address | None) -> Spool:
-        if spool is None:
+    def _own_spool(self, address: Address | None) -> Spool:
+        if address is None:
             return self._spools[DEFAULT]
-        if isinstance(spool, str) and spool in self._spools:
-            return self._spools[spool]
-        if not isinstance(spool, str | os.PathLike):
-            return spool
-        text = os.fspath(spool)
+        if isinstance(address, str) and address in self._spools:
+            return self._spools[address]
+        if not isinstance(address, str | os.PathLike):
+            return address
+        text = os.fspath(address)
         if "/" not in text and ":" not in text:
             raise UnknownSpool(
                 f"no spool is called {text!r} here; there are {', '.join(self._spools)} (a path has a slash)"
@@ -294,11 +275,78 @@ class Spooler:
             return self._by_address[text]
 
 
-def _tickets(answers: Sequence[Stored | Exception]) -> list[Ticket[Any]]:
-    results: list[Ticket[Any] | Exception] = [
-        answer if isinstance(answer, Exception) else Ticket(answer.id, answer.duplicate) for answer in answers
-    ]
-    tickets = [result for result in results if isinstance(result, Ticket)]
-    if len(tickets) < len(results):
-        raise PartlySpooled(results)
-    return tickets
+_ANY = Returns(None, "the task")
+
+
+def _task_name(task: Task[..., Any, Any] | str | None) -> str | None:
+    return task.name if isinstance(task, Task) else task
+
+
+class _Batch:
+    """Many calls on their way to their spools, and what these answered."""
+
+    def __init__(self, calls: Sequence[Call[Any]], spools: Sequence[Spool]) -> None:
+        self._calls = calls
+        self._spools = spools
+        self._results: list[Ticket[Any] | Exception | None] = [None] * len(calls)
+
+    def by_spool(self) -> list[tuple[Spool, list[int]]]:
+        """Each spool with the positions of its calls."""
+        groups: dict[int, tuple[Spool, list[int]]] = {}
+        for position, spool in enumerate(self._spools):
+            groups.setdefault(id(spool), (spool, []))[1].append(position)
+        return list(groups.values())
+
+    def messages(self, positions: Sequence[int]) -> list[Message]:
+        """The messages at these positions."""
+        return [self._calls[position].message for position in positions]
+
+    def answered(self, spool: Spool, positions: Sequence[int], answers: Sequence[Stored | Exception]) -> None:
+        """What a spool said to them."""
+        for position, answer in zip(positions, answers, strict=True):
+            call = self._calls[position]
+            self._results[position] = answer if isinstance(answer, Exception) else call.ticket(answer, spool)
+
+    def failed(self, positions: Sequence[int], error: AspoolError) -> None:
+        """None of them was taken."""
+        for position in positions:
+            self._results[position] = error
+
+    def tickets(self) -> list[Ticket[Any]]:
+        """Their tickets, in order. Raises PartlySpooled when some are not in."""
+        tickets = [result for result in self._results if isinstance(result, Ticket)]
+        if len(tickets) < len(self._results):
+            raise PartlySpooled(self._results)
+        return tickets
+
+
+async def put_together(calls: Sequence[Call[Any]], spools: Sequence[Spool]) -> list[Ticket[Any]]:
+    """Spool each call to the spool at its position, in one trip per spool; see `Spooler.spool_many`."""
+    batch = _Batch(calls, spools)
+    for spool, positions in batch.by_spool():
+        try:
+            batch.answered(spool, positions, await spool.put(batch.messages(positions)))
+        except SpoolError as error:  # the others may be in
+            batch.failed(positions, error)
+    return batch.tickets()
+
+
+class BlockingSpooler:
+    """What a Spooler awaits, for code without an event loop. Raises CallError on an event loop's thread."""
+
+    def __init__(self, spooler: Spooler[Any]) -> None:
+        self._spooler = spooler
+        self.spool = spooler.spool_sync
+        self.spool_many = spooler.spool_many_sync
+
+    def pause(self, task: Task[..., Any, Any] | str | None = None, *, spool: Address | None = None) -> None:
+        """See Spooler.pause."""
+        portal.call(partial(self._spooler.pause, task, spool=spool))
+
+    def resume(self, task: Task[..., Any, Any] | str | None = None, *, spool: Address | None = None) -> None:
+        """See Spooler.resume."""
+        portal.call(partial(self._spooler.resume, task, spool=spool))
+
+    def paused(self, *, spool: Address | None = None) -> frozenset[str | None]:
+        """See Spooler.paused."""
+        return portal.call(partial(self._spooler.paused, spool=spool))

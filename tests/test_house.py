@@ -24,6 +24,7 @@ LARGEST_FILE, LARGEST_FUNCTION = 400, 40
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "manager", "types", "misc"}
 # What opens a file, a socket or a process; reading the clock and the names of installed engines is no such thing.
 OPENING_MODULES = {"aiofiles", "anyio", "fcntl", "glob", "shutil", "socket", "sqlite3", "subprocess", "tempfile"}
+ALLOWED = {"anyio.from_thread"}  # a thread with an event loop is no file
 OPENING = re.compile(
     r"open|io\.open|os\.(open|popen|mkdir|makedirs|unlink|rename|link|scandir|listdir|stat|system|fork)|.*\.(read|write)_(text|bytes)"
 )
@@ -181,7 +182,7 @@ def test_a_root_file_opens_nothing() -> None:
         for module, node in nodes
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""])
-        if name.split(".")[0] in OPENING_MODULES
+        if name.split(".")[0] in OPENING_MODULES and name not in ALLOWED
     ]
     assert calls + loaded == []
 

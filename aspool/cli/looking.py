@@ -7,15 +7,17 @@ from typing import Any
 
 import click
 
-from ..protocol import Details, KeepsScoreboards, Listed, Spool
+from ..protocol import Board, Details, Entry, KeepsScoreboards, Listed, Spool
 from ..spools.directory.browse import ALL_STATES
-from ..worker.scoreboard import Board, Entry, boards
-from . import output
-from .finding import complete_id, find_one
+from . import gauge, output, pausing
+from .ending import Ending, ending_of, log_of, standing_of
+from .failures import Failure
+from .finding import complete_id, find_one, is_known
 from .output import Column
 from .places import app_argument, browsable, spool_option, spools_of
 
-STYLES = {"running": "green", "retrying": "yellow", "unknown": "yellow", "dead": "red", "corrupt": "red"}
+STYLES = {"running": "cyan", "retrying": "yellow", "unknown": "yellow", "done": "green", "cancelled": "yellow",
+          "dead": "red", "corrupt": "red"}  # fmt: skip
 SCREENFUL = 200  # messages on a terminal, if no --limit is given
 COLUMNS = (
     Column("id", output.short_id),
@@ -58,6 +60,7 @@ def ls(app: str | None, address: str | None, states: Sequence[str], limit: int |
             records += [record(spool, item) for item in found]
         else:
             _print_list(spool, found, is_cut=limit is None and len(found) == most)
+            pausing.tell_paused(spool)
     if as_json:
         output.print_json(records)
 
@@ -98,11 +101,19 @@ def _print_list(spool: Spool, found: Sequence[Listed], is_cut: bool) -> None:
 def show(id: str, address: str | None, states: Sequence[str], as_json: bool) -> None:
     """Show all of one message: what it calls, with which arguments, and why it is where it is.
 
-    ID may be the beginning or the end of an id, or the name of a file in the spool.
+    ID may be the beginning or the end of an id, or the name of a file in the spool. Of a message that has ended the
+    kept result is shown, or why there is none; for that the whole id is needed.
     """
     (spool,) = spools_of(None, address)
     place = browsable(spool)
-    details = place.read(find_one(place, id, frozenset(states)))
+    try:
+        found = find_one(place, id, frozenset(states))
+    except Failure:
+        if states or not is_known(spool, id):
+            raise
+        _show_end(spool, id, as_json=as_json)
+        return
+    details = place.read(found)
     running = _run_of(spool, details.listed)
     if as_json:
         output.print_json(_details_record(spool, details, running))
@@ -110,11 +121,35 @@ def show(id: str, address: str | None, states: Sequence[str], as_json: bool) -> 
         _print_details(spool, details, running)
 
 
+def _show_end(spool: Spool, id: str, *, as_json: bool) -> None:
+    """What is kept of a message that has gone."""
+    import anyio
+
+    state, ending = anyio.run(_end_of, spool, id)
+    if as_json:
+        kept = asdict(ending)
+        output.print_json({"spool": spool.address, "id": id, "state": state, **kept, "result": ending.result})
+        return
+    result = None if ending.result is None else json.dumps(ending.result["value"], indent=_indent(), ensure_ascii=False)
+    for key, value in (("id", id), ("state", state), ("result", result), ("reason", ending.reason),
+                       ("traceback", ending.traceback), ("log", "\n".join(ending.log))):  # fmt: skip
+        if value not in (None, ""):
+            output.print_pair(key, value)
+
+
+async def _end_of(spool: Spool, id: str) -> tuple[str, Ending]:
+    return (await standing_of(spool, id)).state, await ending_of(spool, id)
+
+
+def _indent() -> int | None:
+    return 2 if output.on_terminal() else None
+
+
 def _run_of(spool: Spool, item: Listed) -> tuple[Board, Entry] | None:
     """Who runs it, as the scoreboards say."""
     if item.state != "running" or not isinstance(spool, KeepsScoreboards):
         return None
-    seats = ((board, entry) for board in boards(spool.scoreboards) for entry in board.entries)
+    seats = ((board, entry) for board in spool.boards() for entry in board.entries)
     return next(((board, entry) for board, entry in seats if entry.id == item.id), None)
 
 
@@ -157,24 +192,17 @@ def _lines(spool: Spool, details: Details, running: tuple[Board, Entry] | None) 
         lines += [
             ("worker", f"{board.pid} on {board.host}"),
             ("since", output.at(entry.since)),
-            ("progress", progress(entry)),
+            ("progress", gauge.words(entry.progress)),
         ]
     arguments = _arguments(details)
     if arguments is not None:
-        indent = 2 if output.on_terminal() else None
-        lines.append(("arguments", json.dumps(arguments, indent=indent, ensure_ascii=False)))
+        lines.append(("arguments", json.dumps(arguments, indent=_indent(), ensure_ascii=False)))
     lines += [(f"variable {key}", value) for key, value in details.variables.items() if _is_told(key)]
     lines += [(key, history.get(key)) for key in ("spooled", "buried", "moved")]
-    return [*lines, ("reason", item.reason), ("traceback", history.get("traceback"))]
+    log = "\n".join(log_of(history))
+    return [*lines, ("reason", item.reason), ("traceback", history.get("traceback")), ("log", log)]
 
 
 def _is_told(key: str) -> bool:
     """Whether a variable says something that the listing does not."""
     return not key.startswith("aspool.") or key in ("aspool.options", "aspool.expires")
-
-
-def progress(entry: Entry) -> str:
-    """How far a job is, in its own words."""
-    if not entry.total:
-        return entry.text
-    return f"{entry.done:g} of {entry.total:g} ({100 * entry.done / entry.total:.0f} %) {entry.text}".rstrip()

@@ -1,16 +1,15 @@
 """`aspool stats`: how many messages there are, which workers live and what they run now."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import click
 
-from ..protocol import KeepsScoreboards, Spool
-from ..worker.scoreboard import Board, boards
-from . import output
+from ..protocol import Board, KeepsScoreboards, Spool
+from . import gauge, output, pausing
 from .escape import safe
-from .looking import STYLES, json_option, progress
+from .looking import STYLES, json_option
 from .output import Column
 from .places import app_argument, browsable, spool_option, spools_of
 
@@ -26,32 +25,38 @@ JOBS = (Column("id", output.short_id), Column("task"), Column("attempt", right=T
 @spool_option
 @json_option
 def stats(app: str | None, address: str | None, as_json: bool) -> None:
-    """Count the messages of a spool by state, and show the workers and what they run.
+    """Count the messages of a spool by state, and show the workers, what they run, and what is paused.
 
-    In a pipe: lines that begin with "count", "worker" or "job", with tabs between what follows. With APP
+    In a pipe: lines that begin with "count", "paused", "worker" or "job", with tabs between what follows. With APP
     (module:attribute) all its spools.
     """
     records = []
     for spool in spools_of(app, address):
-        counts, living = browsable(spool).counts(), _living(spool)
+        counts, living, paused = browsable(spool).counts(), _living(spool), pausing.paused_in(spool)
         if as_json:
-            records.append(_record(spool, counts, living))
+            records.append(record(spool.address, counts, living, paused))
         elif output.on_terminal():
             _print_tables(spool, counts, living)
+            pausing.tell_paused(spool)
         else:
-            _print_lines(counts, living)
+            print_counts(counts)
+            print_paused_and_workers(paused, living)
     if as_json:
         output.print_json(records)
 
 
 def _living(spool: Spool) -> list[Board]:
-    return boards(spool.scoreboards) if isinstance(spool, KeepsScoreboards) else []
+    return list(spool.boards()) if isinstance(spool, KeepsScoreboards) else []
 
 
-def _record(spool: Spool, counts: Mapping[str, int], living: list[Board]) -> dict[str, Any]:
+def record(
+    address: str, counts: Mapping[str, int], living: Sequence[Board], paused: frozenset[str | None]
+) -> dict[str, Any]:
+    """A spool as JSON has it."""
     return {
-        "spool": spool.address,
+        "spool": address,
         "counts": dict(counts),
+        "paused": {"spool": None in paused, "tasks": sorted(name for name in paused if name is not None)},
         "workers": [_board_record(board) for board in living],
     }
 
@@ -63,21 +68,28 @@ def _board_record(board: Board) -> dict[str, Any]:
     return {**record, "since": output.at(board.since), "running": running}
 
 
-def _worker_rows(living: list[Board]) -> list[tuple[Any, ...]]:
+def _worker_rows(living: Sequence[Board]) -> list[tuple[Any, ...]]:
     return [(board.pid, board.host, output.at(board.since), len(board.entries), board.slots) for board in living]
 
 
-def _job_rows(living: list[Board]) -> list[tuple[Any, ...]]:
+def _job_rows(living: Sequence[Board]) -> list[tuple[Any, ...]]:
     return [
-        (entry.id, entry.task, entry.attempt, output.at(entry.since), progress(entry), board.pid)
+        (entry.id, entry.task, entry.attempt, output.at(entry.since), gauge.words(entry.progress), board.pid)
         for board in living
         for entry in board.entries
     ]
 
 
-def _print_lines(counts: Mapping[str, int], living: list[Board]) -> None:
+def print_counts(counts: Mapping[str, int]) -> None:
+    """Lines of a pipe."""
     for state, number in counts.items():
         output.print_plain(("count", state, number))
+
+
+def print_paused_and_workers(paused: frozenset[str | None], living: Sequence[Board]) -> None:
+    """Lines of a pipe."""
+    for what in pausing.words(paused):
+        output.print_plain(("paused", what))
     for row in _worker_rows(living):
         output.print_plain(("worker", *row))
     for row in _job_rows(living):

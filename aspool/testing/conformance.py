@@ -19,7 +19,7 @@ from ..body import Body
 from ..ids import new_id
 from ..message import Message
 from ..outcomes import Buried, Done, HandedBack, Outcome, PutOff
-from ..protocol import Claim, PutsBlocking, Spool, Stored
+from ..protocol import Claim, PutsBlocking, Spool, Stored, WorkerSide
 
 PATIENCE = 10.0  # seconds that a spool may take for anything
 
@@ -35,7 +35,7 @@ def message(**changes: Any) -> Message:
 async def served(spool: Spool) -> AsyncIterator[Spool]:
     """The spool, open for claiming."""
     with anyio.fail_after(PATIENCE):
-        async with spool.serving(lambda: 0.2):
+        async with spool.serving(WorkerSide(lambda: 0.2)):
             yield spool
 
 

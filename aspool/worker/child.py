@@ -8,24 +8,31 @@ import ctypes
 import importlib
 import inspect
 import os
+import pickle
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from ..body import Body, BodyReader
-from ..errors import ArgumentsUnfit
-from ..job import Job, enter_job
-from ..outcomes import SPOOL_OK, Failure, Result, failure_of, spoken
+from ..collection import Tasks
+from ..errors import ArgumentsRefused, ArgumentsUnfit
+from ..failures import Failure, Result, Returned, failure_of
+from ..job import Again, Job, enter_job
+from ..message import Message, written_buffer
+from ..outcomes import SPOOL_OK, SPOOL_RETRY, spoken
+from ..protocol import Entry, Progress, Seat
 from ..spooler import Spooler
 from ..task import HANDLER, Task
 from .call import call_arguments
-from .scoreboard import Entry, Seat
+from .run import again
+from .saying import say
 
 _PR_SET_PDEATHSIG = 1
+LONGEST_TEXT = 600  # characters of a log line: as JSON it must fit into one write to a pipe, whatever they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +41,72 @@ class ChildJob:
 
     parent: int  # pid of the worker
     output: str  # the path of the pipe to its standard error
+    messages: str  # the path of the pipe for what the job says, and the number of its run there
+    number: int
     module: str
+    included_by: tuple[str, ...]  # modules that give the task its Spooler, if its own does not
     qualname: str
     name: str
-    id: str
+    message: Message
+    spool: str  # the address of its spool
     attempt: int
     retries_left: int
-    at: float
-    arguments: bytes
-    raw: Mapping[bytes, bytes]
     reader: BodyReader
     seat: Seat | None
     entry: Entry
+    wants_value: bool  # for middleware
+    keeps_result: bool
+    working_dir: str | None
 
 
-def run_in_child(child_job: ChildJob) -> Result:
+@dataclass(frozen=True, slots=True)
+class ChildEnd:
+    """How a job in a child ended, and what it changed of its message."""
+
+    result: Result
+    retries_left: int = 0
+    buffer: dict[str, Any] | None = None
+    next_at: float | None = None
+
+
+class _ChildSide:
+    """What a Job asks, in a child: the worker is told through a pipe (job.JobSide)."""
+
+    def __init__(self, child_job: ChildJob, task: Task[..., Any, Any]) -> None:
+        self._child_job = child_job
+        self._task = task
+
+    def progressed(self, progress: Progress) -> None:
+        """Straight onto the scoreboard, if there is one."""
+        self._child_job.entry.got_on(progress)
+        seat = self._child_job.seat
+        if seat is None or not seat.write(self._child_job.entry):
+            self._say("progress", [progress.done, progress.total, progress.text[:LONGEST_TEXT]])
+
+    def extend(self, seconds: float) -> None:
+        """The worker moves its harakiri."""
+        self._say("extend", seconds)
+
+    def logged(self, level: int, text: str) -> bool:
+        """The worker writes it to its log."""
+        self._say("log", [level, text[:LONGEST_TEXT]])
+        return True
+
+    def again(self, job: Job[Any]) -> Again:
+        """Its task, into the same spool."""
+        message = self._child_job.message
+        return again(self._task, job, self._child_job.spool, message.priority, message.options)
+
+    @property
+    def resources(self) -> Any:
+        """They live in the worker's process."""
+        raise LookupError(f"{self._task.name} runs in a process of its own: the worker's resources are not there")
+
+    def _say(self, what: str, value: Any) -> None:
+        say(self._child_job.messages, self._child_job.number, what, value)
+
+
+def run_in_child(child_job: ChildJob) -> ChildEnd:
     """Run one job. Whatever it raises comes back as a Failure, SystemExit and KeyboardInterrupt too."""
     _ignore_signals_of_the_terminal()
     with child_job.reader.hold(), _streams(child_job.output):
@@ -57,41 +115,81 @@ def run_in_child(child_job: ChildJob) -> Result:
             task = _find_task(child_job)
         except BaseException as error:
             failure = failure_of(error, None)
-            return Failure(f"{child_job.name} cannot be imported: {failure.reason}", failure.traceback)
+            return ChildEnd(Failure(f"{child_job.name} cannot be imported: {failure.reason}", failure.traceback))
         return _run(child_job, task)
 
 
-def _run(child_job: ChildJob, task: Task[..., Any, Any]) -> Result:
-    body = Body(reader=child_job.reader)
-    job = Job(
-        child_job.id, child_job.name, attempt=child_job.attempt, retries_left=child_job.retries_left, at=child_job.at,
-        report=_reporter(child_job),
+def _run(child_job: ChildJob, task: Task[..., Any, Any]) -> ChildEnd:
+    message = child_job.message
+    job: Job[Any] = Job(
+        message.id, child_job.name, attempt=child_job.attempt, retries_left=child_job.retries_left, at=message.due,
+        buffer=message.buffer, side=_ChildSide(child_job, task),
     )  # fmt: skip
+    body = Body(reader=child_job.reader)
     enter_job(job)
     try:
-        args, kwargs = call_arguments(task, child_job.arguments, child_job.raw, body)
-        value = task.run_here(job, args, kwargs)
-        if inspect.iscoroutine(value):
-            value = asyncio.run(value)
-        result = spoken(value)
-        if result is SPOOL_OK:
-            child_job.reader.note_done()
-        return result
+        with _working_dir(child_job.working_dir):
+            result = _call(child_job, task, job, body)
     except ArgumentsUnfit as error:
-        return Failure(str(error), retriable=False)
+        result = Failure(str(error), retriable=False)
     except BaseException as error:
-        return failure_of(error, task.options.retry_on)
+        result = failure_of(error, task.options.retry_on)
     finally:
         body.close()
+    return _end(job, result)
 
 
-def _reporter(child_job: ChildJob) -> Any:
-    def report(done: float, total: float | None, text: str) -> None:
-        if child_job.seat is not None:
-            child_job.entry.got_on(done, total, text)
-            child_job.seat.write(child_job.entry)
+def _end(job: Job[Any], result: Result) -> ChildEnd:
+    """What goes back to the worker: a buffer that cannot travel stays here, and ends the retries of its message."""
+    buffer = job.touched_buffer
+    try:
+        written_buffer(buffer or {})
+    except ArgumentsRefused as error:
+        buffer = None
+        if result is SPOOL_RETRY:
+            result = Failure("it returned SPOOL_RETRY")
+        if isinstance(result, Failure):
+            result = replace(result, reason=f"{result.reason}; it cannot run again: {error}", retriable=False)
+    return ChildEnd(result, job.retries_left, buffer, job.next_at)
 
-    return report
+
+def _call(child_job: ChildJob, task: Task[..., Any, Any], job: Job[Any], body: Body) -> Result:
+    args, kwargs = call_arguments(task, child_job.message.arguments, child_job.message.raw, body)
+    value = task.run_here(job, args, kwargs)
+    if inspect.iscoroutine(value):
+        value = asyncio.run(value)
+    if child_job.wants_value:
+        return Returned(value if _travels(value) else None)
+    said = spoken(value)
+    if said is not SPOOL_OK:
+        return said
+    if child_job.keeps_result:
+        return Returned(written=task.written_result(value))
+    child_job.reader.note_done()
+    return said
+
+
+def _travels(value: Any) -> bool:
+    """Whether a value can go back to the worker."""
+    try:
+        pickle.dumps(value)
+    except Exception:  # whatever its class raises
+        return False
+    return True
+
+
+@contextmanager
+def _working_dir(path: str | None) -> Iterator[None]:
+    """Run in a directory. Raises OSError when it is not there."""
+    if path is None:
+        yield
+        return
+    before = os.getcwd()
+    os.chdir(path)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def _die_with(parent: int) -> None:
@@ -151,14 +249,19 @@ def _find_task(child_job: ChildJob) -> Task[..., Any, Any]:
     found: Any = module
     for part in child_job.qualname.split("."):
         found = getattr(found, part)
+    for name in child_job.included_by:
+        _module(name)
     if isinstance(found, Task):
         return found
-    # A decorator above ours, or the handler of raw messages: look in the Spoolers of the module.
+    # A decorator above ours, or the handler of raw messages: look in the Spoolers and groups of the module.
     for value in vars(module).values():
-        if isinstance(value, Spooler):
-            task = value.raw_handler if child_job.name == HANDLER else value.tasks.get(child_job.name)
-            if task is not None:
-                return task
+        task = None
+        if isinstance(value, Spooler) and child_job.name == HANDLER:
+            task = value.raw_handler
+        elif isinstance(value, Tasks):
+            task = value.tasks.get(child_job.name)
+        if task is not None:
+            return task
     raise LookupError(f"{child_job.module}.{child_job.qualname} is no task")
 
 

@@ -1,61 +1,77 @@
 """One job as a pipeline of small steps: refuse, resolve, seat, call, decide. The last word is an Outcome, a value.
 
-Nothing here touches the spool; the loop settles.
+Nothing here touches the spool; the lanes settle.
 """
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+from .. import clock
 from ..errors import ArgumentsUnfit
 from ..events import Event, JobEnded, JobStarted
+from ..failures import Failure, Result
 from ..job import Job, enter_job
-from ..outcomes import Buried, Done, Outcome, PutOff
-from ..protocol import Claim
+from ..outcomes import SPOOL_OK, Buried, Cancelled, Done, Outcome, PutOff
+from ..protocol import Claim, Entry, Progress
+from ..retry import RetryPolicy
 from ..settings import WorkerSettings
 from ..spooler import Spooler
 from ..task import HANDLER, Task
 from . import decisions
-from .runners import Run, Runners, runs_in_process
-from .scoreboard import Entry, Scoreboard, Seat
+from .run import Run, RunSide
+from .runners import Runners
+
+if TYPE_CHECKING:
+    from asyncio import Task as LoopTask
+
+DONE = Done()
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
     """What is the same for all jobs of one worker and one spool."""
 
-    spooler: Spooler
+    spooler: Spooler[Any]
     settings: WorkerSettings
     runners: Runners
-    board: Scoreboard | None
+    side: RunSide
     report: Callable[[Event], None]
     frequency: Callable[[], float]
     running: set[Run]
     hears_starts: bool = True  # no event for nobody
     hears_ends: bool = True  # those of jobs that are done; the others are always told of
 
-    async def execute(self, claim: Claim) -> Outcome:
-        """Run one claimed message; what becomes of it. Raises only when the worker itself is cancelled."""
-        started = time.time()
+    async def execute(self, claim: Claim, lane: "LoopTask[Any]") -> Outcome:
+        """Run one claimed message in its lane; what becomes of it. Raises only when the worker itself is cancelled."""
+        started = clock.now()
         outcome = decisions.refuse(claim, started, self.settings.max_crashes)
         if outcome is None:
             task = self._resolve(claim)
-            outcome = task if isinstance(task, PutOff) else await self._run(claim, task, started)
+            outcome = task if isinstance(task, PutOff) else await self._run(claim, task, started, lane)
+        if outcome is DONE and not self.hears_ends:
+            return outcome
+        if isinstance(outcome, Buried) and outcome.kept is None:
+            outcome = self._with_record(claim, outcome)
         self._report_end(claim, started, outcome)
         return outcome
+
+    def find(self, name: str | None) -> Task[..., Any, Any] | None:
+        """The task of that name (None: the handler of raw messages), if it is here."""
+        return self.spooler.raw_handler if name is None else self.spooler.tasks.get(name)
 
     def _resolve(self, claim: Claim) -> Task[..., Any, Any] | PutOff:
         name = claim.message.task
         task = self.spooler.raw_handler if name is None else self.spooler.tasks.get(name)
         if task is None:
             what = "it names no task, and there is no handler" if name is None else f"no task is called {name} here"
-            return decisions.unknown(claim.message, time.time(), what)
+            return decisions.unknown(claim.message, clock.now(), what)
         return task
 
-    async def _run(self, claim: Claim, task: Task[..., Any, Any], started: float) -> Outcome:
-        run = self._seat(claim, task, started)
+    async def _run(self, claim: Claim, task: Task[..., Any, Any], started: float, lane: "LoopTask[Any]") -> Outcome:
+        policy = task.policy(claim.message.options)
+        run = self._seat(claim, task, policy, started)
+        run.loop_task = lane
         if self.hears_starts:
             self.report(JobStarted(run.job.id, task.name, run.job.attempt, started - claim.message.due))
         self.running.add(run)
@@ -65,39 +81,61 @@ class Execution:
             return Buried(str(error), "", claim.message.attempt + 1, claim.message.crashes)
         finally:
             self._unseat(run)
-        policy = task.policy(claim.message.options)
-        return decisions.decide(result, claim.message, policy, time.time(), self.frequency(), self.settings.max_crashes)
+        if run.is_cancelled:
+            return self.cancelled(claim)
+        return DONE if result is SPOOL_OK else decisions.decide(self._ended(run, policy, result))
 
-    def _seat(self, claim: Claim, task: Task[..., Any, Any], started: float) -> Run:
-        """The job, shown on the scoreboard and current in this context."""
-        message = claim.message
-        retries = task.policy(message.options).retries
+    def _ended(self, run: Run, policy: RetryPolicy, result: Result) -> decisions.Ended:
+        message, job = run.claim.message, run.job
+        changes = job.changes(policy.retries, message.options)
+        return decisions.Ended(
+            result=result,
+            message=message,
+            policy=policy if changes is None or changes.retries is None else replace(policy, retries=changes.retries),
+            now=clock.now(),
+            frequency=self.frequency(),
+            max_crashes=self.settings.max_crashes,
+            keep=run.task.keep_result(message.options),
+            changes=changes,
+            next_at=job.next_at,
+            log=job.lines,
+        )
+
+    def _seat(self, claim: Claim, task: Task[..., Any, Any], policy: RetryPolicy, started: float) -> Run:
+        """The run, shown on the scoreboard, and its job, current in this context."""
+        message, board = claim.message, self.side.board
         entry = Entry(message.id, task.name, message.attempt + 1, started)
-        seat = None if self.board is None else self.board.take(entry)
-        job = Job(
-            message.id, task.name, attempt=entry.attempt, retries_left=max(0, retries - message.attempt),
-            at=message.due, report=partial(self._progress, seat, entry),
+        run = Run(claim, task, started, entry, self.side, None if board is None else board.take(entry))
+        run.job = Job(
+            message.id, task.name, attempt=entry.attempt, retries_left=max(0, policy.retries - message.attempt),
+            at=message.due, buffer=message.buffer, side=run,
         )  # fmt: skip
-        run = Run(claim, task, job, started, entry, seat)
-        if runs_in_process(run):  # its child writes to the seat too
-            self._progress(seat, entry, 0.0, None, "")
-        enter_job(job)
+        if run.in_process:  # its child writes to the seat too
+            run.progressed(Progress())
+        enter_job(run.job)
         return run
-
-    def _progress(self, seat: Seat | None, entry: Entry, done: float, total: float | None, text: str) -> None:
-        entry.got_on(done, total, text)
-        if self.board is not None and seat is not None:
-            self.board.write(seat, entry)
 
     def _unseat(self, run: Run) -> None:
         if run.thread is not None and run.thread.is_running:
             return  # it was abandoned: it stays on the board
         self.running.discard(run)
-        if self.board is not None and run.seat is not None:
-            self.board.free(run.seat)
+        run.job.leave_side()
+        if self.side.board is not None and run.seat is not None:
+            self.side.board.free(run.seat)
+
+    def _with_record(self, claim: Claim, outcome: Buried) -> Buried:
+        """What was buried without a run has an end too, for whoever waits for its result."""
+        task = self.find(claim.message.task)
+        keep = None if task is None else task.keep_result(claim.message.options)
+        return replace(outcome, kept=decisions.kept_failure(Failure(outcome.reason, outcome.traceback), keep))
+
+    def cancelled(self, claim: Claim) -> Cancelled:
+        """The outcome of a message whose caller wanted it to stop."""
+        task = self.find(claim.message.task)
+        return decisions.cancelled(None if task is None else task.keep_result(claim.message.options))
 
     def _report_end(self, claim: Claim, started: float, outcome: Outcome) -> None:
         if type(outcome) is Done and not self.hears_ends:
             return
         message = claim.message
-        self.report(JobEnded(message.id, message.task or HANDLER, message.attempt + 1, time.time() - started, outcome))
+        self.report(JobEnded(message.id, message.task or HANDLER, message.attempt + 1, clock.now() - started, outcome))

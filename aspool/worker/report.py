@@ -12,7 +12,7 @@ from ..events import (
     WorkerStopped,
     WorkerStopping,
 )
-from ..outcomes import Buried, Done, HandedBack, PutOff
+from ..outcomes import Buried, Cancelled, Done, HandedBack, PutOff
 
 logger = logging.getLogger("aspool.worker")
 
@@ -24,7 +24,7 @@ def log(event: Event) -> None:
     elif isinstance(event, JobStarted):
         logger.debug("%s %s started, attempt %d, %.3f s late", event.task, event.id, event.attempt, event.lateness)
     elif isinstance(event, JobOverdue):
-        logger.error("%s %s does not stop after harakiri:\n%s", event.task, event.id, event.stack)
+        logger.error("%s %s does not stop:\n%s", event.task, event.id, event.stack)
     elif isinstance(event, WorkerStarted):
         logger.info("ready: %s", ", ".join(event.spools))
     elif isinstance(event, WorkerStopping):
@@ -49,6 +49,8 @@ def _log_end(event: JobEnded) -> None:
         )
     elif isinstance(outcome, HandedBack):
         logger.info("%s %s handed back: %s", _safe(event.task), event.id, outcome.reason)
+    elif isinstance(outcome, Cancelled):
+        logger.info("%s %s cancelled after %.3f s: %s", event.task, event.id, event.duration, outcome.reason)
 
 
 def _safe(text: str) -> str:

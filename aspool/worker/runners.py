@@ -1,26 +1,21 @@
 """How a function is called: on the event loop, in a thread, or in a process of its own.
 
-Each way waits for its place first and enters the harakiri scope then, so that waiting is not charged.
+Each way waits for its place first, enters the harakiri scope then, so that waiting is not charged, and then the onion.
 """
 
 import inspect
 import math
 import os
-import sys
-import threading
-import traceback
-from asyncio import Task as LoopTask
-from asyncio import current_task
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 from anyio import (
     BrokenWorkerProcess,
     CancelScope,
     CapacityLimiter,
+    WouldBlock,
     current_effective_deadline,
     current_time,
     get_cancelled_exc_class,
@@ -29,94 +24,40 @@ from anyio import (
     to_thread,
 )
 
-from ..job import Job
-from ..outcomes import SPOOL_OK, Failure, Result, failure_of, spoken
-from ..protocol import Claim
+from ..collection import Tasks
+from ..failures import Failure, Result, Returned, failure_of, raised_again
+from ..middleware import Middleware, onion
+from ..outcomes import SPOOL_OK, SpoolReturn
 from ..settings import WorkerSettings
-from ..task import Task, module_of
+from ..task import module_of
 from .call import call_arguments
-from .child import ChildJob, run_in_child
+from .child import ChildEnd, ChildJob, run_in_child
 from .decisions import is_suspect
-from .scoreboard import Entry, Seat
+from .messages import ChildMessages
+from .run import Run, ThreadCall
 
 ENDED_POLL = 0.05  # seconds: how often a thread that does not stop is looked at
 
 
-@dataclass(slots=True, eq=False)
-class Run:
-    """One run of a message, from claim to outcome."""
-
-    claim: Claim
-    task: Task[..., Any, Any]
-    job: Job
-    started: float  # a UNIX timestamp
-    entry: Entry
-    seat: Seat | None = None
-    harakiri: float | None = None
-    overdue_at: float = math.inf  # of the loop's clock: when it should have ended after harakiri
-    thread: "ThreadCall | None" = None
-    loop_task: "LoopTask[Any] | None" = None
-
-    def stack(self) -> str:
-        """Where the job is now, for a report."""
-        if self.thread is not None:
-            frame = sys._current_frames().get(self.thread.ident)  # noqa: SLF001 - documented, for debugging only
-            return "".join(traceback.format_stack(frame)) if frame else ""
-        if self.loop_task is not None:
-            return "".join(line for frame in self.loop_task.get_stack() for line in traceback.format_stack(frame)[-1:])
-        return ""
+_SAID = (SpoolReturn, Returned)  # a Returned is a child's, written there
 
 
-class ThreadCall:
-    """A call in a thread, which cannot be stopped: it remembers whether it has ended, and how.
+class _Failed(Exception):
+    """What a child process said, where no exception can be made of it."""
 
-    `coroutine` is what a sync function around an async one gives: it is for the event loop to run.
-    """
-
-    def __init__(self, run: "Run", args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._call = partial(run.task.run_here, run.job, args, kwargs)
-        self._retry_on = run.task.options.retry_on
-        self._note_done = run.claim.body.reader.note_done
-        self._begin = threading.Lock()
-        self._revoked = False
-        self.ident = 0
-        self.coroutine: Coroutine[Any, Any, Any] | None = None
-        self.result: Result | None = None
-
-    def run(self) -> Result:
-        """Call the function; SystemExit, KeyboardInterrupt and the like end this job alone."""
-        with self._begin:
-            if self._revoked:
-                return Failure("it was stopped before it began")
-            self.ident = threading.get_ident()
-        try:
-            value = self._call()
-            if inspect.iscoroutine(value):
-                self.coroutine = value
-            result = spoken(value)
-            if result is SPOOL_OK and self.coroutine is None:
-                self._note_done()
-            self.result = result
-        except BaseException as error:
-            self.result = failure_of(error, self._retry_on)
-        return self.result
-
-    def revoke(self) -> None:
-        """If it has not begun, it never will: `is_running` can be trusted from here on."""
-        with self._begin:
-            self._revoked = True
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the thread is in the function now."""
-        return self.ident != 0 and self.result is None
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
 
 
 class Runners:
     """The places for threads and processes of one worker."""
 
-    def __init__(self, settings: WorkerSettings, output: str) -> None:
+    def __init__(
+        self, settings: WorkerSettings, output: str, messages: ChildMessages, middleware: Sequence[Middleware] = ()
+    ) -> None:
         self._output = output
+        self._messages = messages
+        self._middleware = tuple(middleware)
         self._grace = settings.harakiri_grace
         self._default_harakiri = settings.harakiri
         self._threads = CapacityLimiter(settings.threads)
@@ -127,97 +68,186 @@ class Runners:
     async def call(self, run: Run) -> Result:
         """Run the function in its way. Raises only the cancellation of the worker itself, and ArgumentsUnfit."""
         run.harakiri = run.task.harakiri(run.claim.message.options) or self._default_harakiri
+        if run.in_process:  # a suspect alone, and behind nobody
+            return await self._in_process(run, self._suspects if is_suspect(run.claim.message) else self._processes)
         message = run.claim.message
-        if runs_in_process(run):  # a suspect alone, and behind nobody
-            return await self._in_process(run, self._suspects if is_suspect(message) else self._processes)
         args, kwargs = call_arguments(run.task, message.arguments, message.raw, run.claim.body)
-        if run.task.is_async:
-            return await self._on_loop(run, partial(run.task.run_here, run.job, args, kwargs))
-        result = await self._in_thread(run, args, kwargs)
-        if run.thread is not None and (coroutine := run.thread.coroutine) is not None:
-            return await self._on_loop(run, lambda: coroutine)
-        return result
-
-    async def _on_loop(self, run: Run, start: Callable[[], Awaitable[Any]]) -> Result:
-        try:
-            if run.harakiri is None:
-                return spoken(await start())
-            with self._harakiri(run) as scope:
-                return spoken(await start())
-        except BaseException as error:
-            if isinstance(error, get_cancelled_exc_class()) and _worker_is_cancelled():
-                raise
-            return failure_of(error, run.task.options.retry_on)
+        if not run.task.is_async:
+            return await self._in_thread(run, args, kwargs)
+        if run.harakiri is None:
+            return await self._attempt(run, args, kwargs)
+        with self._stoppable(run) as scope:
+            return await self._attempt(run, args, kwargs)
         return _stopped(run) if scope.cancelled_caught else Failure("it ended without a result")
 
+    # --- the three ways --------------------------------------------------------------------------------------
+
     async def _in_thread(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Result:
-        call = run.thread = ThreadCall(run, args, kwargs)
-        async with self._threads:
-            with self._harakiri(run):
+        # The end may be noted in the thread, before the loop hears of it, if nothing else has a say in it.
+        notes_done = not self._middleware and not wants_result(run)
+        call = run.thread = ThreadCall(run, args, kwargs, notes_done=notes_done)
+        if not await self._take_place(run, self._threads):
+            return _stopped(run)
+        try:
+            with self._stoppable(run):
                 try:
-                    return await to_thread.run_sync(call.run, abandon_on_cancel=True, limiter=self._unlimited)
+                    return await self._attempt(run, args, kwargs)
                 finally:
                     call.revoke()
             # The thread goes on, and so the message stays held, and its place taken, until it ends.
             while call.is_running:  # noqa: ASYNC110 - it cannot set an event once it is abandoned
                 await sleep(ENDED_POLL)
-        return call.result or _stopped(run)
+        finally:
+            self._threads.release_on_behalf_of(run)
+        return self._said_by_thread(run, call) if call.has_ended else _stopped(run)
 
     async def _in_process(self, run: Run, limiter: CapacityLimiter) -> Result:
-        child_job = _child_job(run, self._output)
-        async with limiter:
-            try:
-                with self._harakiri(run):
-                    return await to_process.run_sync(run_in_child, child_job, cancellable=True, limiter=self._unlimited)
-            except BrokenWorkerProcess:
-                reason = (
-                    "its process died: it was killed, ran out of memory, ended itself, or could not load the worker's "
-                    'script (which must start its worker under `if __name__ == "__main__":`)'
-                )
-                return Failure(reason, crashed=True)
-            except Exception as error:
-                return failure_of(error, None)
+        if not await self._take_place(run, limiter):
+            return _stopped(run)
+        try:
+            with self._stoppable(run):
+                return await self._attempt(run, (), {})
+        finally:
+            self._messages.read()
+            limiter.release_on_behalf_of(run)
         return _stopped(run)
 
+    async def _take_place(self, run: Run, limiter: CapacityLimiter) -> bool:
+        """Wait for a place; False when the job was cancelled meanwhile."""
+        try:
+            limiter.acquire_on_behalf_of_nowait(run)
+        except WouldBlock:
+            with CancelScope() as run.scope:
+                await limiter.acquire_on_behalf_of(run)
+            return not run.scope.cancelled_caught
+        return True
+
+    # --- one attempt, through the onion ----------------------------------------------------------------------
+
+    async def _attempt(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Result:
+        try:
+            if self._middleware:
+                value = await onion(self._middleware, lambda _: self._call(run, args, kwargs))(run.job)
+            elif run.thread is None and not run.in_process:
+                value = await run.task.run_here(run.job, args, kwargs)
+            else:
+                value = await self._call(run, args, kwargs)
+            return self._said(run, value)
+        except _Failed as failed:
+            return failed.failure
+        except BaseException as error:
+            if isinstance(error, get_cancelled_exc_class()) and _is_around_us():
+                raise
+            if run.failure is not None and error is run.raised:
+                return run.failure
+            return failure_of(error, run.task.options.retry_on)
+
+    def _call(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
+        """Call the function: what it returns. Raises what it raises."""
+        if run.thread is not None:
+            return self._call_in_thread(run, run.thread)
+        if run.in_process:
+            return self._call_in_process(run)
+        coroutine: Awaitable[Any] = run.task.run_here(run.job, args, kwargs)
+        return coroutine
+
+    async def _call_in_thread(self, run: Run, call: ThreadCall) -> Any:
+        await to_thread.run_sync(call.run, abandon_on_cancel=True, limiter=self._unlimited)
+        if call.error is not None:
+            if not self._middleware:  # a StopIteration cannot be raised here
+                raise _Failed(failure_of(call.error, run.task.options.retry_on))
+            raise call.error
+        # A sync function around an async one gives a coroutine: it is for the event loop to run.
+        return await call.value if inspect.iscoroutine(call.value) else call.value
+
+    async def _call_in_process(self, run: Run) -> Any:
+        child_job = self._child_job(run)
+        try:
+            with self._messages.of(run, child_job.number):
+                end: ChildEnd = await to_process.run_sync(
+                    run_in_child, child_job, cancellable=True, limiter=self._unlimited
+                )
+        except BrokenWorkerProcess:
+            reason = (
+                "its process died: it was killed, ran out of memory, ended itself, or could not load the worker's "
+                'script (which must start its worker under `if __name__ == "__main__":`)'
+            )
+            raise _Failed(Failure(reason, crashed=True)) from None
+        run.job.take_over(end.buffer, end.retries_left, end.next_at)
+        if not isinstance(end.result, Failure):
+            return end.result.value if isinstance(end.result, Returned) and self._middleware else end.result
+        if not self._middleware:
+            raise _Failed(end.result)
+        run.failure = end.result
+        run.raised = raised_again(end.result.error, end.result.reason, end.result.traceback)
+        raise run.raised
+
+    # --- what it said ----------------------------------------------------------------------------------------
+
+    def _said(self, run: Run, value: Any) -> Result:
+        if isinstance(value, _SAID):
+            return value
+        if not wants_result(run):
+            return SPOOL_OK
+        return Returned(written=run.task.written_result(value))
+
+    def _said_by_thread(self, run: Run, call: ThreadCall) -> Result:
+        if call.error is not None:
+            return failure_of(call.error, run.task.options.retry_on)
+        if inspect.iscoroutine(call.value):
+            call.value.close()
+            return _stopped(run)
+        return self._said(run, call.value)
+
+    # --- scopes ----------------------------------------------------------------------------------------------
+
     @contextmanager
-    def _harakiri(self, run: Run) -> Iterator[CancelScope]:
-        """The scope that stops a job after its harakiri."""
+    def _stoppable(self, run: Run) -> Iterator[CancelScope]:
+        """The scope that stops a job: after its harakiri, or when somebody cancels it."""
         deadline = math.inf if run.harakiri is None else current_time() + run.harakiri
         run.overdue_at = deadline + self._grace
-        run.loop_task = current_task()
         with CancelScope(deadline=deadline) as scope:
+            run.scope = scope
+            if run.is_cancelled:  # while it waited for its place
+                scope.cancel()
             yield scope
 
+    def _child_job(self, run: Run) -> ChildJob:
+        message, function, sender = run.claim.message, run.task.function, run.task.sender
+        return ChildJob(
+            parent=os.getpid(),
+            output=self._output,
+            messages=self._messages.path,
+            number=self._messages.next_number(),
+            module=module_of(function),
+            included_by=tuple(sender.included_by()) if isinstance(sender, Tasks) else (),
+            qualname=function.__qualname__,
+            name=run.task.name,
+            message=replace(message, body=None),
+            spool=run.side.spool.address,
+            attempt=run.job.attempt,
+            retries_left=run.job.retries_left,
+            reader=run.claim.body.reader,
+            seat=run.seat,
+            entry=run.entry,
+            wants_value=bool(self._middleware),
+            keeps_result=wants_result(run),
+            working_dir=run.task.working_dir(message.options),
+        )
 
-def runs_in_process(run: Run) -> bool:
-    """Whether a job runs in a process of its own."""
-    return run.task.options.executor == "process" or is_suspect(run.claim.message)
+
+def wants_result(run: Run) -> bool:
+    """Whether what it returns is kept."""
+    options = run.claim.message.options
+    return bool(options or run.task.options.keep_result) and run.task.keep_result(options) is not None
 
 
-def _worker_is_cancelled() -> bool:
+def _is_around_us() -> bool:
     """Whether a cancellation comes from a scope around us, and not from the job itself."""
     return current_effective_deadline() == -math.inf
 
 
 def _stopped(run: Run) -> Failure:
+    if run.is_cancelled or run.harakiri is None:
+        return Failure("it was stopped")
     return Failure(f"harakiri: it was stopped after {run.harakiri:g} s")
-
-
-def _child_job(run: Run, output: str) -> ChildJob:
-    message, function = run.claim.message, run.task.function
-    return ChildJob(
-        parent=os.getpid(),
-        output=output,
-        module=module_of(function),
-        qualname=function.__qualname__,
-        name=run.task.name,
-        id=message.id,
-        attempt=run.job.attempt,
-        retries_left=run.job.retries_left,
-        at=message.due,
-        arguments=message.arguments,
-        raw=dict(message.raw),
-        reader=run.claim.body.reader,
-        seat=run.seat,
-        entry=run.entry,
-    )

@@ -6,13 +6,14 @@ A worker begins when BENCH_ROOT/go is there, so that all begin at once.
 import atexit
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 
 from aspool import DirectorySpool, Spooler
+from aspool.protocol import WorkerSide
 from aspool.spools.directory.claim import BUSY, GONE, Candidate, Claimer, FileClaim, Skip
 
 from ..filling import TASK
@@ -29,12 +30,12 @@ class WaitingSpool(DirectorySpool):
     """A directory spool that is not served before the others are ready too."""
 
     @asynccontextmanager
-    async def serving(self, frequency: Callable[[], float]) -> AsyncIterator[None]:
+    async def serving(self, side: WorkerSide) -> AsyncIterator[None]:
         """As the spool's own, but later."""
         (root / f"ready-{os.getpid()}").touch()
         while not (root / "go").exists():  # noqa: ASYNC110 - another process makes it
             await anyio.sleep(0.002)
-        async with super().serving(frequency):
+        async with super().serving(side):
             yield
 
 

@@ -6,11 +6,12 @@ BENCH_ROOT/spool is the spool, BENCH_COUNT how many no-ops make the figures.
 import os
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aspool import DirectorySpool, Spooler
+from aspool.protocol import WorkerSide
 
 from ..filling import TASK
 from ..reports import ROOT, report
@@ -54,10 +55,10 @@ class TimedSpool(DirectorySpool):
     """A directory spool that tells when a worker begins to serve it."""
 
     @asynccontextmanager
-    async def serving(self, frequency: Callable[[], float]) -> AsyncIterator[None]:
+    async def serving(self, side: WorkerSide) -> AsyncIterator[None]:
         """As the spool's own."""
         clock.begun = time.monotonic()
-        async with super().serving(frequency):
+        async with super().serving(side):
             yield
 
 

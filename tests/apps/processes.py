@@ -7,10 +7,13 @@ import threading
 import time
 from pathlib import Path
 
-from aspool import Body, DirectorySpool, Job, Retry, Spooler
+import grouped  # type: ignore[import-not-found]  # this directory is on sys.path where it is imported
+
+from aspool import SPOOL_RETRY, Body, DirectorySpool, Job, Retry, Spooler, current_job
 
 ROOT = Path(os.environ.get("PROCESSES_ROOT", "."))
 spooler = Spooler(DirectorySpool(ROOT / "spool", durability="process"))
+spooler.include(grouped.tasks)
 
 
 @spooler.task(executor="process")
@@ -73,3 +76,85 @@ def again(job: Job) -> None:
 @spooler.handler(executor="process")
 def handler(variables: dict[str, str], body: Body) -> None:
     (ROOT / variables["name"]).write_bytes(body.file.read())
+
+
+@spooler.task(executor="process", backoff=0, keep_result=60)
+def changes(job: Job) -> list[int]:
+    job.buffer.setdefault("pids", []).append(os.getpid())
+    job.log.info("attempt %d", job.attempt)
+    if job.attempt == 1:
+        job.retries_left = 1
+        raise Retry("once more", delay=0)
+    return [job.attempt, job.retries_left, len(job.buffer["pids"])]
+
+
+@spooler.task(executor="process")
+def keeps_what_cannot_travel(job: Job, end: str) -> object:
+    job.buffer["lock"] = threading.Lock()
+    if end == "failure":
+        raise ValueError(end)
+    return SPOOL_RETRY if end == "again" else None
+
+
+@spooler.task(executor="process", retries=0)
+def logs_and_dies(job: Job) -> None:
+    job.log.info("about to die ☠")
+    job.log.warning("%s", "x" * 5000)
+    os.kill(os.getpid(), 9)
+
+
+@spooler.task(executor="process", harakiri=0.5, retries=0)
+def gets_more_time(job: Job) -> None:
+    job.extend(60)
+    time.sleep(1)
+
+
+@spooler.task(executor="process")
+def itself_again(job: Job, left: int) -> None:
+    job.buffer["seen"] = [*job.buffer.get("seen", []), left]
+    if left:
+        job.again_sync(left - 1)
+    else:
+        (ROOT / "seen").write_text(str(job.buffer["seen"]))
+
+
+@spooler.task(executor="process")
+async def itself_again_async(job: Job, left: int) -> None:
+    if left:
+        await job.again(left - 1)
+    else:
+        (ROOT / "async").write_text(job.task)
+
+
+@spooler.task(executor="process", keep_result=60)
+def hangs() -> None:
+    (ROOT / "hangs").write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+@spooler.task(executor="process", keep_result=60, working_dir=str(ROOT))
+def where() -> str:
+    return os.getcwd()
+
+
+@spooler.task(executor="process", retries=0)
+def wants_resources() -> None:
+    _ = current_job().resources
+
+
+@spooler.task(executor="process", keep_result=60, retries=0)
+def fails(how: str) -> object:
+    if how == "own":
+        raise Odd(7, "odd")
+    return (lambda: 1) if how == "unpicklable" else {"how": how}
+
+
+class Odd(Exception):
+    """An exception of the application."""
+
+
+@spooler.task(executor="process")
+def reports(job: Job) -> None:
+    job.progress(1, 2, "half ☠")
+    while not (ROOT / "seen").exists():
+        time.sleep(0.01)

@@ -223,6 +223,8 @@ def test_a_decorated_function_keeps_its_hints() -> None:
 
 
 def later(customer: "Defined", body: "Body | None" = None) -> None: ...
+
+
 class Defined(BaseModel):
     name: str
 

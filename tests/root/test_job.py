@@ -3,12 +3,50 @@
 import asyncio
 import contextvars
 import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from aspool import Job, current_job
-from aspool.job import enter_job
+from aspool import Job, MomentRefused, Progress, Ticket, current_job
+from aspool.job import Again, enter_job
+from aspool.outcomes import Changes
+
+
+class Side:
+    """A worker's side that remembers what it was asked."""
+
+    def __init__(self, *, writes: bool = False) -> None:
+        self.heard: list[Any] = []
+        self.writes = writes
+        self.resources = "the pool"
+
+    def progressed(self, progress: Progress) -> None:
+        self.heard.append(progress)
+
+    def extend(self, seconds: float) -> None:
+        self.heard.append(seconds)
+
+    def logged(self, level: int, text: str) -> bool:
+        self.heard.append((level, text))
+        return self.writes
+
+    def again(self, job: Job[Any]) -> Again:
+        return Spooling(job)
+
+
+class Spooling:
+    """The task of a job, to be spooled again."""
+
+    def __init__(self, job: Job[Any]) -> None:
+        self.job = job
+
+    async def spool(self, *args: Any, **kwargs: Any) -> Ticket[Any]:
+        return self.spool_sync(*args, **kwargs)
+
+    def spool_sync(self, *args: Any, **kwargs: Any) -> Ticket[Any]:
+        return Ticket(f"{args} {kwargs} {self.job.buffer} {self.job.next_at}")
 
 
 def test_a_detached_job_takes_progress_and_says_nothing() -> None:
@@ -19,11 +57,11 @@ def test_a_detached_job_takes_progress_and_says_nothing() -> None:
 
 
 def test_progress_goes_to_the_report() -> None:
-    heard: list[Any] = []
-    job = Job("abc", "app.task", attempt=2, report=lambda *told: heard.append(told))
+    side = Side()
+    job = Job("abc", "app.task", attempt=2, side=side)
     job.progress(1)
     job.progress(2, 3, "x")
-    assert heard == [(1, None, ""), (2, 3, "x")]
+    assert side.heard == [Progress(1, None, ""), Progress(2, 3, "x")]
 
 
 def test_at_and_retries_left_may_be_set_and_nothing_else_may_be_added() -> None:
@@ -33,6 +71,111 @@ def test_at_and_retries_left_may_be_set_and_nothing_else_may_be_added() -> None:
     assert (job.at, job.retries_left) == (5.0, 7)
     with pytest.raises(AttributeError):
         job.note = "x"  # type: ignore[attr-defined]  # the point of it
+
+
+def test_what_nobody_changed_is_no_change() -> None:
+    job = Job("abc", "app.task", attempt=2, retries_left=2, buffer={"page": 1})
+    assert job.buffer == {"page": 1}
+    assert job.changes(3, {}) is None
+    job.buffer["page"] = 2
+    assert job.changes(3, {}) == Changes({"page": 2}, None)
+    assert job.changes(3, {"retries": 3}) == Changes({"page": 2}, 3), "an earlier run set it"
+
+
+def test_retries_that_were_set_are_reckoned_from_here() -> None:
+    job = Job("abc", "app.task", attempt=2, retries_left=2, buffer={"page": 1})
+    job.retries_left = 5
+    assert job.changes(3, {}) == Changes({"page": 1}, 6)
+    job.retries_left = 0
+    assert job.changes(3, {}) == Changes({"page": 1}, 1)
+
+
+def test_a_buffer_is_no_part_of_the_message() -> None:
+    given = {"pages": [1]}
+    job = Job("abc", "app.task", buffer=given)
+    job.buffer["pages"].append(2)
+    assert given == {"pages": [1]}
+
+
+def test_at_may_be_any_moment() -> None:
+    job = Job("abc", "app.task", at=5.0)
+    assert (job.at, job.next_at) == (5.0, None)
+    job.at = datetime(2030, 1, 1, tzinfo=UTC)
+    assert job.at == job.next_at == datetime(2030, 1, 1, tzinfo=UTC).timestamp()
+    with pytest.raises(MomentRefused, match="naive"):
+        job.at = datetime(2030, 1, 1)
+    assert job.at == job.next_at == datetime(2030, 1, 1, tzinfo=UTC).timestamp()
+
+
+def test_again_hands_on_the_buffer_and_the_moment() -> None:
+    job = Job("abc", "app.task", side=Side())
+    job.buffer["n"] = 1
+    job.at = 7.0
+    assert job.again_sync(1, b=2).id == "(1,) {'b': 2} {'n': 1} 7.0"
+    assert asyncio.run(job.again(1)).id == "(1,) {} {'n': 1} 7.0"
+    with pytest.raises(LookupError, match=r"a direct call of app\.task is no message"):
+        Job.detached("app.task").again_sync()
+
+
+def test_resources_are_the_workers() -> None:
+    assert Job("abc", "app.task", side=Side()).resources == "the pool"
+    with pytest.raises(LookupError, match="a direct call has no worker"):
+        _ = Job.detached("app.task").resources
+
+
+def test_tracked_items_tell_how_far_the_job_is() -> None:
+    side = Side()
+    job = Job("abc", "app.task", side=side)
+    assert list(job.track("abc", text="letters")) == ["a", "b", "c"]
+    assert side.heard[0] == Progress(0, 3, "letters")
+    assert side.heard[-1] == Progress(3, 3, "letters")
+    assert list(job.track(iter("ab"), total=2)) == ["a", "b"]
+    assert side.heard[-1] == Progress(2, 2, "")
+    assert list(job.track(x for x in "ab")) == ["a", "b"]
+    assert side.heard[-1] == Progress(2, None, "")
+
+
+def test_async_items_are_tracked_and_sync_ones_in_async_for() -> None:
+    async def letters() -> AsyncIterator[str]:
+        yield "a"
+        yield "b"
+
+    async def main(job: Job[Any]) -> list[str]:
+        return [x async for x in job.track(letters())] + [x async for x in job.track(["c"])]
+
+    side = Side()
+    assert asyncio.run(main(Job("abc", "app.task", side=side))) == ["a", "b", "c"]
+    assert side.heard[-1] == Progress(1, 1, "")
+    with pytest.raises(TypeError, match="async for"):
+        list(Job("abc", "app.task").track(letters()))
+
+
+def test_the_last_lines_of_a_log_are_kept(caplog: pytest.LogCaptureFixture) -> None:
+    job = Job("abc", "app.task")
+    assert not job.lines
+    for number in range(60):
+        job.log.info("line %d", number)
+    job.log.debug("nobody asked for it")
+    assert len(job.lines) == 50
+    assert job.lines[-1].endswith(" INFO line 59")
+    try:
+        raise ValueError("no such customer")
+    except ValueError:
+        job.log.exception("it failed with %s", "a % sign")
+    assert "ERROR it failed with a % sign\nTraceback" in job.lines[-1]
+
+
+def test_a_line_that_cannot_be_formatted_is_kept_as_it_is() -> None:
+    job = Job("abc", "app.task", side=Side(writes=True))
+    job.log.warning("wrong %d arguments", "x")
+    assert job.lines[0].endswith("WARNING wrong %d arguments ('x',)")
+
+
+def test_lines_that_are_written_elsewhere_are_not_written_here(caplog: pytest.LogCaptureFixture) -> None:
+    side = Side(writes=True)
+    Job("abc", "app.task", side=side).log.warning("%d left", 3)
+    assert side.heard == [(logging.WARNING, "3 left")]
+    assert caplog.records == []
 
 
 def test_log_lines_say_whose_they_are(caplog: pytest.LogCaptureFixture) -> None:

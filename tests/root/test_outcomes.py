@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from aspool import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Bury, Retry, SpoolReturn
-from aspool.outcomes import Failure, failure_of, spoken
+from aspool.failures import Failure, failure_of
+from aspool.outcomes import spoken
 
 
 @pytest.mark.parametrize("value", [SPOOL_OK, SPOOL_RETRY, SPOOL_IGNORE])

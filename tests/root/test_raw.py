@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aspool import Body
 from aspool.errors import ArgumentsRefused, CallError, MomentRefused, NameRefused
 from aspool.raw import raw_call, text_variables
-from aspool.task import Call
+from aspool.spoolable import Call
 
 
 def raw(variables: Any, body: Any = None, **options: Any) -> Call[None]:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aspool.failures import Failure
 from aspool.moments import LATEST
-from aspool.outcomes import Failure
 from aspool.retry import LONGEST_BACKOFF, RetryPolicy, crash_wait
 
 FAILED = Failure("it failed")

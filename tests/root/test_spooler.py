@@ -25,7 +25,7 @@ from aspool import (
 )
 from aspool.message import Message
 from aspool.outcomes import Outcome
-from aspool.protocol import Claim, Stored
+from aspool.protocol import Claim, Stored, WorkerSide
 from aspool.task import HANDLER
 
 
@@ -56,13 +56,15 @@ class AsyncOnlySpool:
     """A spool that cannot be written to without an event loop, as one in a database."""
 
     address = "async:"
+    concurrency = None
+    external = False
 
     async def open(self) -> None: ...
 
     async def put(self, messages: Sequence[Message]) -> Sequence[Stored | Exception]:
         return [Stored(message.id) for message in messages]
 
-    def serving(self, frequency: Any) -> AbstractAsyncContextManager[None]:
+    def serving(self, side: WorkerSide) -> AbstractAsyncContextManager[None]:
         raise NotImplementedError
 
     async def claim(self, limit: int, now: float) -> Sequence[Claim]:  # noqa: ARG002 - the seam's

@@ -25,8 +25,8 @@ from aspool import (
     TaskRefused,
     spool,
 )
+from aspool.failures import Failure
 from aspool.message import Message
-from aspool.outcomes import Failure
 from aspool.task import default_name, module_of
 
 FAILED = Failure("it failed")

@@ -2,34 +2,42 @@
 
 import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aspool import DirectorySpool, MemorySpool
 from aspool.protocol import Spool
 from aspool.testing.conformance import SpoolConformance
+from aspool.testing.conformance_changing import ChangingConformance
+from aspool.testing.conformance_following import FollowingConformance
+from aspool.testing.conformance_limits import LimitsConformance
 
 
-class TestMemory(SpoolConformance):
+class TestMemory(SpoolConformance, FollowingConformance, ChangingConformance):
     @pytest.fixture
     def spool(self) -> Spool:
         return MemorySpool()
 
 
-class TestDirectory(SpoolConformance):
+class TestDirectory(SpoolConformance, FollowingConformance, ChangingConformance):
     @pytest.fixture(params=["disk", "process"])
     def spool(self, request: pytest.FixtureRequest, tmp_path: Path) -> Spool:
         return DirectorySpool(tmp_path / "spool", durability=request.param)
 
 
-class TestDirectoryWithoutInotify(SpoolConformance):
+class TestDirectoryWithoutInotify(SpoolConformance, FollowingConformance, ChangingConformance):
     @pytest.fixture
     def spool(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
+        def refuse() -> None:
+            raise OSError(errno.EMFILE, "no more inotify instances")
+
         monkeypatch.setattr("aspool.spools.directory.serving.start_watching", lambda: None)
+        monkeypatch.setattr("aspool.spools.directory.following.wake.new_inotify", refuse)
         return DirectorySpool(tmp_path / "spool", durability="process")
 
 
-class TestDirectoryWithoutExtendedAttributes(SpoolConformance):
+class TestDirectoryWithoutExtendedAttributes(SpoolConformance, FollowingConformance, ChangingConformance):
     """As on a file system that has no xattrs, where counts are kept when the disk is full."""
 
     @pytest.fixture
@@ -42,7 +50,7 @@ class TestDirectoryWithoutExtendedAttributes(SpoolConformance):
         return DirectorySpool(tmp_path / "spool", durability="process")
 
 
-class TestDirectoryOnASlowDisk(SpoolConformance):
+class TestDirectoryOnASlowDisk(SpoolConformance, FollowingConformance, ChangingConformance):
     """Where every trip goes to a thread."""
 
     @pytest.fixture
@@ -51,10 +59,60 @@ class TestDirectoryOnASlowDisk(SpoolConformance):
         return DirectorySpool(tmp_path / "spool", durability="process")
 
 
-class TestDirectoryWithoutUnnamedFiles(SpoolConformance):
+class TestDirectoryWithoutUnnamedFiles(SpoolConformance, FollowingConformance, ChangingConformance):
     """As on a file system that has no O_TMPFILE."""
 
     @pytest.fixture
     def spool(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
         monkeypatch.setattr("aspool.spools.directory.draft.os.O_TMPFILE", 0o20200000 & ~0o20000000)
         return DirectorySpool(tmp_path / "spool", durability="process")
+
+
+class TestLimitsInMemory(LimitsConformance):
+    def make(self, path: Path, **options: Any) -> Spool:  # noqa: ARG002 - it has no path
+        return MemorySpool(**options)
+
+
+class TestFollowingWithoutOfdLocks(FollowingConformance, ChangingConformance):
+    """As on macOS."""
+
+    @pytest.fixture
+    def spool(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
+        monkeypatch.setattr("aspool.spools.directory.locks.HAVE_OFD", False)
+        return DirectorySpool(tmp_path / "spool", durability="process")
+
+
+class TestLimitsInTheDirectory(LimitsConformance):
+    def make(self, path: Path, **options: Any) -> Spool:
+        return DirectorySpool(path / "spool", durability="process", **options)
+
+
+class TestLimitsInTheDurableDirectory(LimitsConformance):
+    def make(self, path: Path, **options: Any) -> Spool:
+        return DirectorySpool(path / "spool", **options)
+
+
+class TestLimitsWithoutInotify(TestLimitsInTheDirectory):
+    @pytest.fixture(autouse=True)
+    def without(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("aspool.spools.directory.serving.start_watching", lambda: None)
+
+
+class TestLimitsOnASlowDisk(TestLimitsInTheDirectory):
+    @pytest.fixture(autouse=True)
+    def slow(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("aspool.spools.directory.pace.Pace.is_quick", False)
+
+
+class TestLimitsWithoutUnnamedFiles(TestLimitsInTheDirectory):
+    @pytest.fixture(autouse=True)
+    def without(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("aspool.spools.directory.draft.os.O_TMPFILE", 0o20200000 & ~0o20000000)
+
+
+class TestLimitsWithoutOfdLocks(TestLimitsInTheDirectory):
+    """As on macOS: the locks belong to the process."""
+
+    @pytest.fixture(autouse=True)
+    def without(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("aspool.spools.directory.locks.HAVE_OFD", False)

@@ -1,11 +1,29 @@
 """Calls that mypy and pyright must accept, with the types that they must find. Checked by tests/test_typing.py."""
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
-from aspool import Body, Call, DirectorySpool, Job, MemorySpool, Spooler, Task, Ticket, current_job, spool
+from aspool import (
+    Body,
+    Call,
+    DirectorySpool,
+    Job,
+    MemorySpool,
+    Progress,
+    Spooler,
+    Task,
+    Tasks,
+    Ticket,
+    Update,
+    current_job,
+    spool,
+)
+from aspool.asgi import BackgroundSpool, SpoolTasks
+from aspool.middleware import CallNext
+from aspool.protocol import State
 
 spooler = Spooler("./spool", spools={"mail": DirectorySpool("./mail"), "quick": MemorySpool()})
 
@@ -45,7 +63,7 @@ def handle(variables: dict[str, str], body: Body) -> None:
 
 @spooler.task
 def nothing() -> None:
-    assert_type(current_job(), Job)
+    assert_type(current_job(), Job[Any])
 
 
 async def decorated() -> None:
@@ -97,12 +115,79 @@ async def many() -> None:
     assert_type(spooler.spool_many_sync([nothing.call()]), list[Ticket[Any]])
 
 
+async def in_the_background(tasks: SpoolTasks) -> None:
+    assert_type(tasks.add_task(send_mail, "a", subject="b"), Ticket[bool])
+    assert_type(tasks.add_task(thumbnail.using(priority=3), Body(b"x")), Ticket[Path])
+    tasks.add_task(spooler.task_named("mail.send"), "a", 1)
+    async with BackgroundSpool() as collected:
+        collected.add_task(add, 1)
+    assert_type(collected.tickets, list[Ticket[Any]])
+
+
 async def raw() -> None:
     assert_type(await spooler.spool({"ToGroup": "customers"}, at=5.0, body=b"pdf"), Ticket[None])
     assert_type(await spooler.spool({b"a": b"b", b"n": 5}, body=Body(Path("x")), priority=1), Ticket[None])
     assert_type(spooler.spool_sync({"a": "b", "n": 5}, id="x", spool="mail"), Ticket[None])
     plain: dict[bytes, bytes] = {b"a": b"b"}
     assert_type(spooler.spool_sync(plain), Ticket[None])
+
+
+class Pool:
+    async def fetch(self, number: int) -> str:
+        return f"{self} {number}"
+
+
+@asynccontextmanager
+async def open_pool() -> AsyncIterator[Pool]:
+    yield Pool()
+
+
+async def timed(job: Job[Any], call_next: CallNext) -> Any:
+    return await call_next(job)
+
+
+app = Spooler("./spool", resources=open_pool, middleware=[timed], observers=[print])
+tasks: Tasks[Pool] = Tasks(prefix="shop.")
+
+
+@tasks.task(concurrency=1, keep_result=60)
+async def order(job: Job[Pool], number: int) -> str:
+    for step in job.track(range(3), text="steps"):
+        assert_type(step, int)
+    async for step in job.track([1, 2]):
+        assert_type(step, int)
+    job.buffer["number"] = number
+    job.retries_left, job.at = 1, 5.0
+    job.extend(5)
+    assert_type(await job.again(number + 1), Ticket[Any])
+    assert_type(job.cancelled, bool)
+    return assert_type(await job.resources.fetch(number), str)
+
+
+@app.task
+def shop(job: Job[Pool]) -> int:
+    return len(str(job.resources))
+
+
+async def asked() -> None:
+    app.include(tasks)
+    ticket = await order.spool(3)
+    assert_type(await ticket.result(timeout=5), str)
+    assert_type(ticket.sync.result(), str)
+    assert_type(order.ticket("abc"), Ticket[str])
+    assert_type(await app.ticket("abc").result(), Any)
+    assert_type(await ticket.progress(), Progress | None)
+    async for update in ticket.watch():
+        assert_type(update, Update)
+        assert_type(update.state, State)
+    for update in ticket.sync.watch():
+        assert_type(update.attempt, int)
+    assert_type(await ticket.cancel(), bool)
+    assert_type(await ticket.reschedule(at=timedelta(1), priority=3), bool)
+    assert_type((await shop.spool()).sync.result(), int)
+    await app.pause(order)
+    app.sync.resume("shop.order")
+    await app.task_named("shop.other").spool(1, b=2)
 
 
 reveal_type(send_mail.spool)  # noqa: F821 # R "str" "subject" "bool"

@@ -1,6 +1,7 @@
 """Calls that mypy and pyright must refuse, each on its own line. Checked by tests/test_typing.py."""
 
 from aspool import Body, Job, Spooler, spool
+from aspool.asgi import SpoolTasks
 
 spooler = Spooler("./spool")
 
@@ -41,10 +42,21 @@ async def wrong_calls(job: Job) -> None:
     await spooler.spool_many([send_mail.spool("a")])  # E a coroutine for a call
     await spooler.spool({"a": "b"}, at="tomorrow")  # E a str for a moment
     number: int = send_mail("a")  # E a coroutine for its result
-    print((await add.spool(1)).result + number)  # E a ticket has no such thing
+    print((await add.spool(1)).value + number)  # E a ticket has no such thing
+    text: str = await (await add.spool(1)).result()  # E the result of another type
+    await (await add.spool(1)).result(text)  # E a timeout must be named
+    job.progress("half")  # E a str is no progress
     Body("picture.jpg")  # E a str is neither a path nor bytes
+
+
+def wrong_background_tasks(tasks: SpoolTasks) -> None:
+    tasks.add_task(send_mail, 5)  # E wrong type through add_task
+    tasks.add_task(send_mail.using(priority=1), "a", topic="b")  # E unknown keyword through using() and add_task
+    tasks.add_task(thumbnail)  # E missing argument through add_task
+    tasks.add_task(len, "a")  # E a function that is no task
 
 
 spooler.task(retries="5")(add.function)  # E wrong type of an option of the decorator
 spooler.task(executor="threads")(add.function)  # E no such executor
 spooler.task(retry=5)(add.function)  # E an option of the decorator that does not exist
+spooler.task(keep_result="1 h")(add.function)  # E wrong type of an option of the decorator

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aspool import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Body
+from aspool.failures import Failure, Result
 from aspool.message import Message
-from aspool.outcomes import Buried, Done, Failure, Outcome, PutOff, Result
+from aspool.outcomes import Buried, Done, Outcome, PutOff
 from aspool.protocol import Claim
 from aspool.retry import RetryPolicy
-from aspool.worker.decisions import decide, is_suspect, refuse, unknown
+from aspool.worker.decisions import Ended, decide, is_suspect, refuse, unknown
 
 NOW = 1_000_000.0
 FIXED = RetryPolicy(3, lambda attempt: 10.0 * attempt)
@@ -27,7 +28,7 @@ def claim(*, crashed: bool = False, newer: bool = False, **changed: Any) -> Clai
 
 
 def after(result: Result, *, policy: RetryPolicy = FIXED, max_crashes: int = 3, **changed: Any) -> Outcome:
-    return decide(result, message(**changed), policy, NOW, frequency=30.0, max_crashes=max_crashes)
+    return decide(Ended(result, message(**changed), policy, NOW, frequency=30.0, max_crashes=max_crashes))
 
 
 # --- before the run --------------------------------------------------------------------------------------

@@ -12,9 +12,10 @@ import anyio
 import pytest
 
 from aspool import Body, DirectorySpool, Spooler
+from aspool.protocol import WorkerSide
 from aspool.spools.memory import MemorySpool
 from aspool.worker import running
-from aspool.worker.runners import ThreadCall
+from aspool.worker.run import ThreadCall
 
 pytestmark = pytest.mark.anyio
 
@@ -138,5 +139,5 @@ async def test_an_outcome_survives_the_end_of_the_worker() -> None:
     async with running(spooler, grace=0):
         await stubborn.spool()
         await started.wait()
-    async with spool.serving(lambda: 1.0):
+    async with spool.serving(WorkerSide(lambda: 1.0)):
         assert [claim.message.attempt for claim in await spool.claim(5, time.time() + 1)] == [1]

@@ -20,6 +20,9 @@ from ...message import front_size
 from ...protocol import Details, Listed
 from . import descriptors, marks, names
 from .claim import due_moment
+from .following.finding import all_places, id_of
+from .following.notes import remove_note
+from .following.results import forget_earlier
 from .locks import is_locked, try_lock, unlock
 from .marks import Mark
 from .names import FileName, microseconds
@@ -96,8 +99,8 @@ class Browser:
     def find(self, id: str) -> Sequence[Listed]:
         """The messages whose id is `id`; else those whose id begins or ends with it."""
         now = time.time()
-        found = [(self._id(file.name), file) for file in self._files()]
-        aside = [(self._id(name), area, name) for area in PUT_ASIDE for name in self._names_aside(area)]
+        found = [(id_of(file.name), file) for file in self._files()]
+        aside = [(id_of(name), area, name) for area in PUT_ASIDE for name in self._names_aside(area)]
         for fits in (id.__eq__, partial(_begins_or_ends, id)):
             items = [self._listed(file, now) for other, file in found if fits(other)]
             items += [self._listed_aside(area, name) for other, area, name in aside if fits(other)]
@@ -105,36 +108,11 @@ class Browser:
                 return listed
         return []
 
-    @staticmethod
-    def _id(name: str) -> str:
-        parsed = names.parse(name)
-        return parsed.id if parsed else names.foreign(name, 0).id
-
     def _files(self) -> Iterator[_File]:
         """All task files of all places, in the order of work, by their names."""
-        for place in self._places():
+        for place in all_places(self._tree):
             for due, name in sorted(scan(place, 1 << 40).entries):
                 yield _File(place, name, due / 1_000_000)
-
-    def _places(self) -> list[Place]:
-        found: dict[str, Place] = {}
-        waiting = [self._tree.top]
-        while waiting:
-            place = waiting.pop()
-            found[place.path] = place
-            for name in self._directories(place):
-                try:
-                    waiting.append(self._tree.place(place.named(name)))
-                except OSError:
-                    continue  # a link, or gone meanwhile
-        return sorted(found.values(), key=lambda place: place.rank)
-
-    @staticmethod
-    def _directories(place: Place) -> list[str]:
-        try:
-            return scan(place, 1).directories
-        except OSError:
-            return []
 
     def _listed(self, file: _File, now: float) -> Listed | None:
         try:
@@ -142,7 +120,7 @@ class Browser:
         except FileNotFoundError:
             return None
         except OSError as error:
-            return Listed(self._id(file.name), "waiting", None, _datetime(file.due), file.place.priority,
+            return Listed(id_of(file.name), "waiting", None, _datetime(file.due), file.place.priority,
                           reason=f"cannot be read: {error.strerror}", name=file.place.named(file.name))  # fmt: skip
         try:
             found = os.fstat(fd)
@@ -237,9 +215,12 @@ class Browser:
             return False
         try:
             found = os.fstat(fd)
+            if listed.state not in PUT_ASIDE:
+                marks.write_mark(fd, Mark.CANCELLED)  # for followers; its job may not have run
             os.unlink(name, dir_fd=directory)
             if found.st_nlink > 1:
                 free_id(self._tree, listed.id, found)
+            remove_note(self._tree, "changes", listed.id)
             if listed.state in PUT_ASIDE:
                 _unlink_if_there(directory, f"{name}.json")
         finally:
@@ -266,6 +247,7 @@ class Browser:
             if listed.state == "dead" and self._record("dead", name).get("unique") and not self._link_id(fd, listed.id):
                 return False
             moment = math.ceil(due)
+            forget_earlier(self._tree, listed.id)
             marks.write_mark(fd, Mark.NONE)
             marks.drop_counts(fd)
             os.utime(fd, (moment, moment) if due > time.time() else None)

@@ -100,6 +100,7 @@ def _dead_record(message: Message, outcome: Buried) -> dict[str, Any]:
         "spooled": _iso(message.spooled),
         "due": _iso(message.due),
         "buried": _iso(datetime.now(UTC).timestamp()),
+        "log": list(outcome.log),
     }
 
 

@@ -15,10 +15,15 @@ from ...body import Body
 from ...errors import BadFile, BadPacket
 from ...message import Message, from_variables, front_size, is_newer
 from ...protocol import Claim
+from ..unknown import unknown_text, unknown_wait
 from . import descriptors, marks, names
 from .bury import quarantine, retire
 from .content import CHECKSUM, LENGTH, checksum_fits
+from .following.changes import changed_message
+from .following.notes import remove_note
 from .guard import GuardedFile
+from .limits.gate import UNKNOWN_TASK, Gate, Reason
+from .limits.slots import Slot
 from .locks import may_flock, try_lock
 from .marks import Mark
 from .names import FileName, microseconds
@@ -46,11 +51,12 @@ class Candidate(NamedTuple):
 
 
 class Skip(NamedTuple):
-    """Why a name was not claimed; `due` (a UNIX timestamp) when it is only later."""
+    """Why a name was not claimed; `due` (a UNIX timestamp) when it is only later, `reason` when it must wait."""
 
     why: str
     due: float = 0.0
     text: str = ""
+    reason: Reason | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +67,15 @@ class FileClaim(Claim):
     place: Place = NOWHERE
     name: str = ""
     linked: bool = False  # it has an id of its caller's, a second link
+    changed: bool = False  # by an earlier run of its job
     held: str = ""  # the name under which this worker knows that it holds it
+    slots: tuple[Slot, ...] = ()  # that its job has, until the claim is settled
+
+    def have(self, slot: Slot) -> None:
+        """Its job, wherever that runs, has a slot."""
+        self.slots = (*self.slots, slot)
+        if isinstance(self.body.reader, GuardedFile):
+            self.body.reader.slots = tuple(held.guard(os.getpid()) for held in self.slots)
 
 
 class _Unclaimed(Exception):
@@ -72,8 +86,9 @@ class _Unclaimed(Exception):
 class Claimer:
     """Claims files of one spool, many in one trip to the disk."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, gate: Gate | None = None) -> None:
         self._tree = tree
+        self._gate = gate
         self._pid = os.getpid()
 
     def claim_all(self, candidates: Sequence[Candidate], now: float) -> list[FileClaim | Skip]:
@@ -120,10 +135,38 @@ class Claimer:
         path = f"{self._tree.path}/{candidate.place.named(candidate.name)}"
         reader = GuardedFile(f"/proc/{self._pid}/fd/{fd}", start, found.st_size - start, path)
         claim = FileClaim(message, Body(reader=reader), False, is_newer(packet.variables), fd, *candidate, linked)
-        if packet.modifier2:
-            self._obey_mark(claim, marks.mark_of(packet.modifier2), found)
-        marks.write_mark(fd, Mark.RUNNING)  # on the file itself, before it runs
+        mark = Mark.NONE
+        if packet.modifier2 and (mark := marks.mark_of(packet.modifier2)) is not Mark.NONE:
+            self._obey_mark(claim, mark, found)
+        if self._gate is not None and not self._gate.is_open(message.task):
+            self._admit(claim, self._gate, mark, found, now)
+        try:
+            if mark is not Mark.NONE:
+                self._take_over(claim, mark)
+            marks.write_mark(fd, Mark.RUNNING)  # on the file itself, before it runs
+        except BaseException:
+            for slot in claim.slots:
+                slot.free()
+            raise
         return claim
+
+    def _admit(self, claim: FileClaim, gate: Gate, mark: Mark, found: os.stat_result, now: float) -> None:
+        """Ask whether the message may begin now, the last question of all. Raises _Unclaimed if not."""
+        task = claim.message.task
+        try:
+            answer = gate.admit(task)
+        except OSError as error:
+            text = f"{claim.name} may not begin, as the slots of {task} cannot be used: {error}"
+            raise _Unclaimed(Skip(STRANGE, text=text)) from None
+        if isinstance(answer, Slot):
+            claim.have(answer)
+        elif answer is None or (claim.newer and answer.why == UNKNOWN_TASK):
+            pass  # what a newer aspool has written is the worker's to judge
+        elif answer.why == UNKNOWN_TASK:
+            _show_unknown(claim.fd, mark, found)
+            raise _Unclaimed(Skip(answer.why, now + unknown_wait(claim.message, now), unknown_text(task)))
+        else:
+            raise _Unclaimed(Skip(answer.why, reason=answer))
 
     def _obey_mark(self, claim: FileClaim, mark: Mark, found: os.stat_result) -> None:
         """What the last holder of a file left behind. Raises _Unclaimed when there is nothing left to run."""
@@ -133,8 +176,13 @@ class Claimer:
             self._finish_done(claim, found)
         if mark is Mark.DEAD:
             self._retire_again(claim)
-        if mark is not Mark.NONE:
-            _take_counts(claim, crashed=mark is Mark.RUNNING)
+
+    def _take_over(self, claim: FileClaim, mark: Mark) -> None:
+        """What earlier runs have left."""
+        _take_counts(claim, crashed=mark is Mark.RUNNING)
+        changed = changed_message(self._tree, claim.message)
+        if changed is not None:
+            claim.message, claim.changed = changed, True
 
     def _check_kind(self, candidate: Candidate, found: os.stat_result) -> bool:
         """A regular file of an allowed owner that nobody linked elsewhere; whether it has an id of its caller's."""
@@ -173,6 +221,7 @@ class Claimer:
         os.unlink(claim.name, dir_fd=claim.place.fd)
         if claim.linked:
             free_id(self._tree, claim.message.id, found)
+        remove_note(self._tree, "changes", claim.message.id)
         raise _Unclaimed(Skip(GONE))
 
     def _retire_again(self, claim: FileClaim) -> NoReturn:
@@ -250,6 +299,13 @@ def _count_crash(claim: FileClaim) -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         marks.keep_counts(claim.fd, message.attempt, message.crashes)
+
+
+def _show_unknown(fd: int, mark: Mark, found: os.stat_result) -> None:
+    """Mark a message of an unknown task, for whoever looks; but a worker's death must still be counted."""
+    if mark in (Mark.NONE, Mark.PUT_OFF):
+        marks.write_mark(fd, Mark.UNKNOWN)
+        os.utime(fd, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
 def _skip_for(error: OSError) -> Skip:

@@ -3,16 +3,22 @@
 import errno
 import math
 import os
+from dataclasses import replace
 
-from ...outcomes import Buried, Done, HandedBack, Outcome, PutOff
+from ...outcomes import Buried, Cancelled, Changes, Done, HandedBack, Outcome, PutOff
 from . import descriptors, marks
 from .bury import bury
 from .claim import FileClaim
+from .following.changes import write_changes
+from .following.notes import remove_note
+from .following.results import Results
 from .locks import unlock
 from .marks import Mark
 from .names import FileName, microseconds
 from .tree import Tree
 from .unique import free_id
+
+_GONE = (Done, Cancelled)  # the message goes
 
 
 class Finisher:
@@ -21,6 +27,7 @@ class Finisher:
     def __init__(self, tree: Tree, *, durable: bool) -> None:
         self._tree = tree
         self._durable = durable
+        self.results = Results(tree)
 
     def finish(self, claim: FileClaim, outcome: Outcome) -> None:
         """Settle, then let go of the file.
@@ -30,7 +37,9 @@ class Finisher:
         if claim.fd < 0:
             return  # settled already: whoever waited for it was cancelled and tells us again
         try:
-            if isinstance(outcome, Done):
+            if isinstance(outcome, _GONE):
+                if outcome.kept is not None or type(outcome) is Cancelled:
+                    self._keep_end(claim, outcome)
                 self._delete(claim)
                 _close(claim)  # nobody finds it any more, so the lock need not go first
                 return
@@ -52,6 +61,15 @@ class Finisher:
             pass
         _close(claim)
 
+    def _keep_end(self, claim: FileClaim, outcome: Done | Cancelled | Buried) -> None:
+        """What tickets are told of it later; before the message goes, so that they never find nothing."""
+        if outcome.kept is not None:
+            self.results.keep(claim.message.id, outcome.kept)
+        elif isinstance(outcome, Cancelled):
+            self.results.keep_cancelled(claim.message.id, outcome.reason)
+        if isinstance(outcome, Cancelled):
+            marks.write_mark(claim.fd, Mark.CANCELLED)
+
     def _delete(self, claim: FileClaim) -> None:
         os.unlink(claim.name, dir_fd=claim.place.fd)
         if claim.linked:
@@ -59,12 +77,19 @@ class Finisher:
                 free_id(self._tree, claim.message.id, os.fstat(claim.fd))
             except OSError:
                 pass  # with one link left it counts as stale: who publishes the id next removes it
+        self._drop_changes(claim)
+
+    def _drop_changes(self, claim: FileClaim) -> None:
+        if claim.changed:
+            remove_note(self._tree, "changes", claim.message.id)
 
     def _put_off(self, claim: FileClaim, outcome: PutOff) -> None:
         """Mark and mtime first, so that a kill in between leaves "later", uncharged; then one rename.
 
         The rename also shuts uWSGI out, which may have read the old mtime: its access() of the old name fails.
         """
+        if outcome.changes is not None:
+            self._write_changes(claim, outcome.changes)
         marks.write_mark(claim.fd, Mark.UNKNOWN if outcome.unknown else Mark.PUT_OFF)
         due = math.ceil(outcome.due)
         os.utime(claim.fd, (due, due))
@@ -78,13 +103,23 @@ class Finisher:
             return
         claim.name = name
 
+    def _write_changes(self, claim: FileClaim, changes: Changes) -> None:
+        if changes.retries is None and claim.changed:  # an earlier run may have changed them
+            changes = replace(changes, retries=claim.message.options.get("retries"))
+        write_changes(self._tree, claim.message.id, changes)
+
     def _bury(self, claim: FileClaim, outcome: Buried) -> None:
+        self._keep_end(claim, outcome)
         bury(self._tree, claim.place, claim.name, claim.fd, claim.message, outcome, durable=self._durable)
+        self._drop_changes(claim)
 
 
 def _close(claim: FileClaim) -> None:
     descriptors.close_descriptor(claim.fd)
     claim.fd = -1
+    if claim.slots:
+        for slot in claim.slots:
+            slot.free()
 
 
 def _hand_back(claim: FileClaim) -> None:

@@ -3,22 +3,27 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from ..readers import FileReader
 from . import descriptors, marks
+from .limits.slots import SlotGuard
 
 
 @dataclass(slots=True)
 class GuardedFile(FileReader):
-    """Reads the body, guards the message, and notes on the file that its job is done."""
+    """Reads the body, guards the message and its slots, and notes on the file that its job is done."""
+
+    slots: tuple[SlotGuard, ...] = ()
 
     @contextmanager
     def hold(self) -> Iterator[None]:
         """flock the file: `claim` looks for that when the last holder died, as the kernel frees its lock first."""
-        with self.open_raw() as file:
+        with self.open_raw() as file, ExitStack() as stack:
             fcntl.flock(file, fcntl.LOCK_EX)
+            for slot in self.slots:
+                slot.hold(stack)
             yield
 
     def note_done(self) -> None:

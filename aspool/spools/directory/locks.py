@@ -10,6 +10,7 @@ import struct
 HAVE_OFD = hasattr(fcntl, "F_OFD_SETLK")
 # struct flock on 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid; l_pid must be 0.
 _FORMAT = "hhqqi4x"
+Range = tuple[int, int]  # from the first byte to before the second
 _WRITE = struct.pack(_FORMAT, fcntl.F_WRLCK, 0, 0, 0, 0)
 _FREE = struct.pack(_FORMAT, fcntl.F_UNLCK, 0, 0, 0, 0)
 
@@ -56,3 +57,44 @@ def is_locked(descriptor: int) -> bool:
         return False
     answer = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _WRITE)
     return bool(struct.unpack(_FORMAT, answer)[0] != fcntl.F_UNLCK)
+
+
+def try_lock_byte(descriptor: int, at: int) -> bool:
+    """Lock one byte of a file open for writing; False when somebody else has it. Raises OSError otherwise."""
+    try:
+        if HAVE_OFD:
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack(_FORMAT, fcntl.F_WRLCK, 0, at, 1, 0))
+        else:  # belongs to the process, which must not open the file twice
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, at)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True
+
+
+def unlock_byte(descriptor: int, at: int) -> None:
+    """Give the byte back. Raises OSError."""
+    if HAVE_OFD:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, struct.pack(_FORMAT, fcntl.F_UNLCK, 0, at, 1, 0))
+    else:
+        fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, at)
+
+
+def locked_by_others(descriptor: int, start: int, end: int) -> list[Range]:
+    """The locks of others that touch these bytes; none where the system cannot tell. Leaves no lock behind."""
+    if not HAVE_OFD:
+        return []
+    found: list[Range] = []
+    asked = [(start, end)]
+    while asked:  # the kernel names any one of them: it divides what is left to ask about
+        start, end = asked.pop()
+        if start >= end:
+            continue
+        flock = struct.pack(_FORMAT, fcntl.F_WRLCK, 0, start, end - start, 0)
+        kind, _, at, length, _ = struct.unpack(_FORMAT, fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, flock))
+        if kind != fcntl.F_UNLCK:
+            after = at + length if length else end
+            found.append((at, after))
+            asked += [(start, at), (after, end)]
+    return found

@@ -3,12 +3,13 @@
 Decisions and memory; scanning, watching and claiming are done by its owner. What is known of one place: sight.py.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 
 from .claim import BROKEN_DISK, BUSY, GONE, LATER, NO_DESCRIPTORS, Candidate, Skip
 from .index import LIMIT, moment
-from .names import glance, microseconds
+from .limits.gate import UNKNOWN_TASK, Reason
+from .names import microseconds
 from .ranks import ALL, Share
 from .scan import Found
 from .sight import Errand, Sight
@@ -35,6 +36,8 @@ class Look:
         self._paused_until = 0.0
         self._has_order = False
         self._now = 0.0  # the wall clock when it was last looked at
+        self.stirred: set[Reason] = set()  # what parked names wait for, and may be over
+        self._heard: set[Reason] = set()  # the same since names were taken, also if none was parked then
 
     # --- places ----------------------------------------------------------------------------------------------
 
@@ -69,6 +72,7 @@ class Look:
 
     def forget_all(self) -> None:
         """The spool directory was replaced."""
+        self.stirred.clear()
         self._has_order = False
         self._sights.clear()
         self._by_path.clear()
@@ -142,6 +146,7 @@ class Look:
     def take(self, limit: int, now: float) -> list[Candidate]:
         """Up to `limit` due names, the most urgent first; they leave the index."""
         self._notice_clock(now)
+        self._heard.clear()
         if now < self._paused_until or not self._knows_order():
             return []
         while self._again and self._again[0][0] <= now:
@@ -170,10 +175,12 @@ class Look:
             self._again = [(now, name, place) for _, name, place in self._again]
         self._now = now
 
-    def hold(self, place: Place, name: str) -> None:
-        """This process has claimed the name."""
-        sight = self._sight(place)
+    def hold(self, candidate: Candidate, name: str) -> None:
+        """This process has claimed the candidate, which has this name now."""
+        sight = self._sight(candidate.place)
         if sight is not None:
+            if sight.parked.on_the_way:
+                sight.parked.tried(candidate.name)
             sight.hold(name)
 
     def let_go(self, place: Place, name: str) -> None:
@@ -196,10 +203,18 @@ class Look:
         sight = self._sight(place)
         if sight is None:
             return
+        if skip.why == NO_DESCRIPTORS:
+            sight.put_back(name, now)
+            return
+        sight.parked.tried(name)
         if skip.why == GONE:
             sight.has_gone(name)
-        elif skip.why == NO_DESCRIPTORS:
-            self.put_back([candidate], now)
+        elif skip.reason is not None:
+            self._park(sight, name, skip.reason, now)
+        elif skip.why == UNKNOWN_TASK:
+            if not sight.pass_over(name):
+                sight.held_back.add(name)
+                heappush(self._again, (skip.due, name, place))
         elif skip.why == LATER:
             sight.seen_again(name, max(skip.due, now + TICK))
         else:
@@ -213,7 +228,41 @@ class Look:
         for place, name in candidates:
             sight = self._sight(place)
             if sight is not None:
-                sight.insert(name, glance(name) or microseconds(now))
+                sight.put_back(name, now)
+
+    # --- what may not begin ----------------------------------------------------------------------------------
+
+    def _park(self, sight: Sight, name: str, reason: Reason, now: float) -> None:
+        """It waits until somebody stirs it, which may have happened since it was tried."""
+        sight.park(name, reason, now)
+        if reason in self._heard:
+            self.stirred.add(reason)
+        else:
+            self.stirred.discard(reason)
+
+    def stir(self, reason: Reason) -> bool:
+        """What names wait for may be over; whether any do."""
+        self._heard.add(reason)
+        waits = any(reason in sight.reasons for sight in self._sights)
+        if waits:
+            self.stirred.add(reason)
+        return waits
+
+    def stir_all(self, why: str | None = None) -> None:
+        """The same of all that names wait for."""
+        for sight in self._sights:
+            for reason in sight.reasons:
+                if why in (None, reason.why):
+                    self.stir(reason)
+
+    def let_in(self, room: Mapping[Reason, int]) -> None:
+        """Let so many be tried of the names that wait for these, the most urgent first."""
+        for reason, free in room.items():
+            left = free
+            for sight in self._sights:
+                left -= sight.let_in(reason, left)
+            if free <= 0 or not any(reason in sight.parked.reasons for sight in self._sights):
+                self.stirred.discard(reason)
 
     def next_due(self) -> float | None:
         """When the next known name is due, or is looked at again; None while nothing may be taken yet."""
@@ -222,4 +271,6 @@ class Look:
         moments = [due for sight in self._sights if (due := sight.next_due()) is not None]
         if self._again:
             moments.append(self._again[0][0])
+        if self.stirred:
+            moments.append(0.0)
         return max(min(moments), self._paused_until) if moments else None

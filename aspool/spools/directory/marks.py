@@ -20,6 +20,7 @@ class Mark(IntEnum):
     PUT_OFF = 0xA2  # or handed back: a worker had it, and now it waits
     UNKNOWN = 0xA3  # put off, as nobody knew its task
     DEAD = 0xA4  # buried where it lies, as the disk was full
+    CANCELLED = 0xA5  # about to be deleted, as somebody wanted
 
 
 _BYTES = {mark: bytes((mark,)) for mark in Mark}

@@ -4,7 +4,7 @@ import errno
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +17,7 @@ from ..readers import chunks, in_memory
 from . import descriptors
 from .content import whole
 from .draft import Draft
+from .limits.room import Bounds, Room, size_of
 from .names import microseconds, written
 from .tree import Place, Tree
 from .unique import link_unique
@@ -49,8 +50,9 @@ class Item:
 class Publisher:
     """Writes messages of one spool. Blocking, and safe from any thread."""
 
-    def __init__(self, tree: Tree, durability: Durability) -> None:
+    def __init__(self, tree: Tree, durability: Durability, bounds: Bounds | None = None) -> None:
         self._tree = tree
+        self._room = Room(tree, bounds) if bounds else None
         self.durable = durability == "disk"
         self._followed = 0.0  # of the monotonic clock
         self._syncs: tuple[int, ThreadPoolExecutor] | None = None
@@ -58,6 +60,31 @@ class Publisher:
     def publish(self, items: Sequence[Item]) -> list[Answer]:
         """One answer for each, in order: Stored once it is as safe as the durability says, or why it is not."""
         self._follow()
+        return self._publish(items) if self._room is None else self._publish_what_fits(items, self._room)
+
+    def _publish_what_fits(self, items: Sequence[Item], room: Room) -> list[Answer]:
+        try:
+            refusals = room.let_in([(item.message, 0 if item.draft else size_of(item.message)) for item in items])
+        except (OSError, SpoolUnusable) as error:
+            _close_all(items)
+            return [self.refusal(error) for _ in items]
+        let_in = [item for item, refusal in zip(items, refusals, strict=True) if refusal is None]
+        refused = [item for item, refusal in zip(items, refusals, strict=True) if refusal is not None]
+        done: list[Answer] = []
+        try:
+            done += self._publish(let_in)
+        finally:
+            stored = sum(map(_is_new, done))
+            room.arrived(len(let_in), stored)
+        if refused and stored < len(let_in):  # duplicates, say: there is some room left
+            others: Iterator[Answer] = iter(self._publish_what_fits(refused, room))
+        else:
+            _close_all(refused)
+            others = filter(None, refusals)
+        answers = iter(done)
+        return [next(answers) if refusal is None else next(others) for refusal in refusals]
+
+    def _publish(self, items: Sequence[Item]) -> list[Answer]:
         if not self.durable:
             return [self._publish_one(item) for item in items]
         answers: list[Answer] = []
@@ -130,6 +157,12 @@ class Publisher:
                 draft.close()
             return self.refusal(error)
         return draft
+
+    def start_stream(self, message: Message) -> Draft:
+        """As `start`, for a message that has not been let in yet. Raises SpoolFull before anything is written."""
+        if self._room is not None:
+            self._room.check(message)
+        return self.start(message)
 
     def start(self, message: Message) -> Draft:
         """The file of a message, open for writing. Raises OSError or AspoolError."""
@@ -206,6 +239,16 @@ class Publisher:
             return SpoolUnusable(f"the spool {self._tree.path} has been deleted or replaced while it was in use")
         advice = "make room and spool again" if error.errno in _full else "look at the disk and the directory's mode"
         return NotSpooled(f"nothing was written to {self._tree.path}: {error.strerror or error}; {advice}")
+
+
+def _close_all(items: Sequence[Item]) -> None:
+    for item in items:
+        item.close()
+
+
+def _is_new(answer: Answer) -> bool:
+    """Whether there is one message more now."""
+    return isinstance(answer, Uncertain) or (isinstance(answer, Stored) and not answer.duplicate)
 
 
 def is_small(message: Message) -> bool:

@@ -4,10 +4,7 @@ Each worker holds a lock on one byte of `.aspool/ranks`, the lowest that is free
 worker dies. A wrong answer costs refused locks and nothing else.
 """
 
-import errno
-import fcntl
 import os
-import struct
 import time
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -15,13 +12,12 @@ from zlib import crc32
 
 from . import descriptors
 from .index import Run, name_of
-from .locks import HAVE_OFD
+from .locks import HAVE_OFD, locked_by_others, try_lock_byte
 
 FILE = "ranks"
 MOST = 1000  # workers that are told apart
 OLDEST = 1.0  # seconds after which a worker counts again, if it claims; sooner while others come and go
 NEWEST = 0.02
-_FORMAT = "hhqqi4x"  # struct flock as in locks.py
 
 
 class Share(NamedTuple):
@@ -69,7 +65,7 @@ class Ranks:
             return
         try:
             self._fd = descriptors.open_descriptor(FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, dir_fd=area)
-            self._seat = next((seat for seat in range(MOST) if _try_lock(self._fd, seat)), -1)
+            self._seat = next((seat for seat in range(MOST) if try_lock_byte(self._fd, seat)), -1)
         except OSError:
             self.leave()
 
@@ -87,7 +83,8 @@ class Ranks:
         if self._seat < 0:
             return ALL
         try:
-            below, above = _count_locks(self._fd, 0, self._seat), _count_locks(self._fd, self._seat + 1, MOST)
+            below = len(locked_by_others(self._fd, 0, self._seat))
+            above = len(locked_by_others(self._fd, self._seat + 1, MOST))
         except OSError:
             return ALL
         return Share(below, below + 1 + above)
@@ -97,29 +94,3 @@ class Ranks:
         if self._fd >= 0:
             descriptors.close_descriptor(self._fd)
         self._fd = self._seat = -1
-
-
-def _try_lock(fd: int, seat: int) -> bool:
-    try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack(_FORMAT, fcntl.F_WRLCK, os.SEEK_SET, seat, 1, 0))
-    except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES):
-            return False
-        raise
-    return True
-
-
-def _count_locks(fd: int, start: int, end: int) -> int:
-    """How many locks others hold there. The kernel names any one of them: it divides what is left to ask about."""
-    count = 0
-    ranges = [(start, end)]
-    while ranges:
-        start, end = ranges.pop()
-        if start >= end:
-            continue
-        asked = struct.pack(_FORMAT, fcntl.F_WRLCK, os.SEEK_SET, start, end - start, 0)
-        kind, _, at, length, _ = struct.unpack(_FORMAT, fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))
-        if kind != fcntl.F_UNLCK:
-            count += 1
-            ranges += [(start, at), (at + length if length else end, end)]
-    return count

@@ -23,6 +23,24 @@ class Bounds(NamedTuple):
     later: int
 
 
+class Passed(NamedTuple):
+    """Names that are left out, from a key to another: so many of them must wait that they cannot be remembered."""
+
+    first: str
+    last: str
+
+    def has(self, key: str) -> bool:
+        """Whether a name is one of them."""
+        return self.first <= key <= self.last
+
+    def with_key(self, key: str) -> "Passed":
+        """These, and all on the way to another one."""
+        return Passed(min(self.first, key), max(self.last, key))
+
+
+NONE_PASSED = Passed(NEVER, "")
+
+
 @dataclass(slots=True)
 class Found:
     """What a scan found. `horizon` as in Index; `mtime` of the directory (ns) before it was read."""
@@ -43,9 +61,14 @@ class Found:
 
 
 def scan(
-    place: Place, limit: int, later: int | None = None, skip: frozenset[str] = frozenset(), share: Share = ALL
+    place: Place,
+    limit: int,
+    later: int | None = None,
+    skip: frozenset[str] = frozenset(),
+    share: Share = ALL,
+    passed: Passed = NONE_PASSED,
 ) -> Found:
-    """About the `limit` earliest task files of a place without those of `skip`, and its numbered directories.
+    """About the `limit` earliest task files of a place, and its numbered directories; without `skip` and `passed`.
 
     Skipped before the cut: otherwise enough files that nobody can claim would hide all others. Raises OSError.
     """
@@ -56,7 +79,7 @@ def scan(
     try:
         found = Found(place, mtime=os.fstat(fd).st_mtime_ns)
         with descriptors.passing, os.scandir(fd) as entries:
-            _read(found, entries, bounds, skip)
+            _read(found, entries, bounds, skip, passed)
     finally:
         descriptors.close_descriptor(fd)
     found.mine, found.others = share.divide(found.mine)
@@ -64,7 +87,9 @@ def scan(
     return found
 
 
-def _read(found: Found, entries: Iterator["os.DirEntry[str]"], bounds: Bounds, skip: frozenset[str]) -> None:
+def _read(
+    found: Found, entries: Iterator["os.DirEntry[str]"], bounds: Bounds, skip: frozenset[str], passed: Passed
+) -> None:
     deep = found.place.path.count("/") + 1 < DEEPEST
     run: Run = []
     for found.read, entry in enumerate(entries, 1):
@@ -72,7 +97,12 @@ def _read(found: Found, entries: Iterator["os.DirEntry[str]"], bounds: Bounds, s
         if name.startswith(PREFIX):
             key = name if _says_when(name) else _key_by_mtime(entry)
             # A link, a FIFO, a directory is left alone: `doctor` lists them.
-            if key < found.horizon and name not in skip and entry.is_file(follow_symlinks=False):
+            if (
+                key < found.horizon
+                and name not in skip
+                and not passed.first <= key <= passed.last
+                and entry.is_file(follow_symlinks=False)
+            ):
                 run.append(key)
                 if len(run) >= RUN:
                     _keep(found, run, bounds)

@@ -3,78 +3,66 @@
 Claims share one thread with the finishes of a slow disk; scans have another.
 """
 
-import errno
-import logging
 import os
 import time
 from asyncio import Event as LoopEvent
 from asyncio import get_running_loop
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from anyio import CapacityLimiter, Event, sleep, to_thread
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from ...errors import SpoolUnusable
-from ...outcomes import Buried, HandedBack, Outcome, PutOff
-from ...protocol import Claim
+from ...outcomes import HandedBack, Outcome, PutOff
+from ...protocol import Claim, WorkerSide
 from . import marks
-from .claim import Candidate, Claimer, FileClaim, Skip
+from .claim import Claimer, FileClaim
+from .claiming import Claiming
 from .finish import Finisher
+from .following import orders
+from .limits import paused, slots
+from .limits.gate import PAUSED, Gate
+from .limits.slots import TURN
 from .look import Look
 from .pace import Pace
-from .publish import GROUP
 from .ranks import Ranks
 from .scan import scan
+from .settling import Settling, file_claim, logger
 from .sweep import INTERVAL, sweep
-from .tree import Place, Tree
+from .tree import PRIVATE, Place, Tree
 from .trips import trip
 from .watch import start_watching
 
 QUICK = 0.002  # seconds that a claim or a finish may take on the event loop
-QUICK_GROUP = 16  # files that are claimed on the event loop in one go
-logger = logging.getLogger("aspool.directory")
-UNSETTLED_WAIT = 1.0  # seconds until a finish that the disk refused is tried again, doubled up to a minute
-LONGEST_UNSETTLED_WAIT = 60.0
-
-Settled = tuple[Claim, Outcome]
-Answer = tuple[FileClaim, Outcome, OSError | None]
-Refused = tuple[FileClaim, Outcome, OSError]
-
-
-class _Unsettled:
-    """A finished job whose end the disk refused to write: done, but not acknowledged."""
-
-    def __init__(self, claim: FileClaim, outcome: Outcome) -> None:
-        self.claim = claim
-        self.outcome = outcome
-        self._wait = UNSETTLED_WAIT
-        self.again = time.monotonic() + self._wait
-
-    def postpone(self) -> None:
-        self._wait = min(LONGEST_UNSETTLED_WAIT, 2 * self._wait)
-        self.again = time.monotonic() + self._wait
+WATCHED = (slots.AREA, paused.AREA, orders.AREA)  # private directories
 
 
 class Serving:
     """Looks at a spool and claims from it, from `start` to `stop`, in one event loop."""
 
-    def __init__(self, tree: Tree, finisher: Finisher, frequency: Callable[[], float]) -> None:
+    def __init__(self, tree: Tree, finisher: Finisher, side: WorkerSide, *, ordered: bool = False) -> None:
         self._tree = tree
-        self._claimer = Claimer(tree)
-        self._finisher = finisher
+        self._ordered = ordered
         self._pid = os.getpid()
-        self._frequency = frequency
-        self._look = Look(frequency())
+        self._side = side
+        self._look = Look(side.frequency())
         self._disk = CapacityLimiter(1)
         self._pace = Pace(QUICK)
         self._scans = CapacityLimiter(1)
+        self._sweeps = CapacityLimiter(1)
         self._watch = start_watching()
         self._ranks = Ranks()
         self._news = LoopEvent()
         self._scan_wanted = Event()
-        self._unsettled: list[_Unsettled] = []
         self._reported: dict[str, float] = {}
+        self._settling = Settling(finisher, self._pace, self._disk, tree.path, self._forget)
+        self._gate = Gate(tree, side.limit)
+        self._orders = orders.OrderBook(tree, side.cancel)
+        self._results = finisher.results
+        self._claiming = Claiming(
+            self._look, Claimer(tree, self._gate), self._gate, self._pace, self._disk, self._read_events, self._report
+        )
 
     def start(self, group: TaskGroup) -> None:
         """Begin to look at the spool, in the background."""
@@ -88,15 +76,25 @@ class Serving:
         group.start_soon(self._keep_polling)
 
     def _enter(self) -> None:
-        self._ranks.enter(self._tree.area(""))
+        for name in WATCHED:
+            self._watch_area(name)
+        if not self._ordered:  # else all names are everybody's
+            self._ranks.enter(self._tree.area(""))
         self._know(self._tree.top)
         self._divide()
 
+    def _watch_area(self, name: str) -> None:
+        if self._watch is not None:
+            try:
+                self._watch.add_area(Place(f"{PRIVATE}/{name}", self._tree.area(name)))
+            except OSError as error:
+                self._report(f"{PRIVATE}/{name} cannot be watched ({error.strerror}), it is polled")
+
     def stop(self) -> None:
         """Let go of what was never settled: it runs again, as the disk could not be told that it is done."""
-        for item in self._unsettled:
-            self._finisher.let_go(item.claim)
+        self._settling.let_go()
         self._ranks.leave()
+        self._gate.leave()
         if self._watch is not None:
             get_running_loop().remove_reader(self._watch.fd)
             self._watch.close()
@@ -121,21 +119,47 @@ class Serving:
         self._scan_wanted.set()
 
     def _heard(self) -> None:
-        self._read_events()
-        self._news.set()
+        if self._read_events():
+            self._news.set()
 
     def _read_events(self) -> bool:
-        """Whether there were any."""
+        """Whether there was anything new for this worker."""
         events = self._watch.read() if self._watch is not None else []
         if events is None:  # the kernel's queue was full
             self._look.want_all()
             self._scan_wanted.set()
+            self._stir_all()
+            self._orders.install(self._orders.listed())
             return True
         self._look.appeared(events, time.time())
+        is_new = False
         for event in events:
+            if event.place.path.startswith(PRIVATE):
+                is_new |= self._stir(event.place.path.removeprefix(f"{PRIVATE}/"), event.name)
+                continue
+            is_new = True
             if event.is_directory and event.name.isdecimal() and event.name.isascii():
                 self._find_place(event.place.named(event.name))
-        return bool(events)
+        return is_new
+
+    def _stir(self, area: str, name: str) -> bool:
+        """Something has changed in a private directory; whether it lets this worker begin something, perhaps."""
+        if area == paused.AREA:
+            self._gate.must_look = True
+            return True
+        if area == orders.AREA:
+            self._orders.came(name)
+            return False
+        if name == TURN:
+            waited, self._gate.waits_for_turn = self._gate.waits_for_turn, False
+            return waited
+        reason = self._gate.reason_of(name)
+        return reason is not None and self._look.stir(reason)
+
+    def _stir_all(self) -> None:
+        """Anything may have changed there."""
+        self._gate.must_look, self._gate.waits_for_turn = True, False
+        self._look.stir_all()
 
     def _find_place(self, path: str) -> None:
         try:
@@ -183,8 +207,11 @@ class Serving:
             try:
                 if time.monotonic() - swept >= INTERVAL:
                     swept = time.monotonic()
-                    await to_thread.run_sync(sweep, self._tree, limiter=self._scans)
-                self._look.frequency = self._frequency()
+                    await to_thread.run_sync(sweep, self._tree, limiter=self._sweeps)
+                elif self._results.wants_sweep():
+                    await to_thread.run_sync(self._results.sweep, limiter=self._sweeps)
+                self._orders.install(await to_thread.run_sync(self._orders.listed, limiter=self._scans))
+                self._look.frequency = self._side.frequency()
                 await sleep(self._look.frequency)
                 await self._poll()
             except SpoolUnusable as error:  # it is gone, and stays so: look again next time
@@ -193,6 +220,7 @@ class Serving:
             self._news.set()
 
     async def _poll(self) -> None:
+        self._stir_all()
         if await to_thread.run_sync(self._is_elsewhere, limiter=self._scans):
             self._reopen()
             return
@@ -207,6 +235,7 @@ class Serving:
 
     def _reopen(self) -> None:
         self._look.forget_all()
+        self._gate.leave()
         if self._watch is not None:
             self._watch.forget_all()
         self._tree.reopen()
@@ -226,19 +255,20 @@ class Serving:
     # --- claiming and finishing ------------------------------------------------------------------------------
 
     async def claim(self, limit: int, now: float) -> Sequence[Claim]:
-        """Up to `limit` due messages, the most urgent first."""
-        if self._unsettled:
-            await self._settle_again()
-        self._divide()
-        claims: list[FileClaim] = []
-        while len(claims) < limit:
-            quick = self._pace.is_quick
-            wanted = min(limit - len(claims), QUICK_GROUP if quick else GROUP)
-            candidates = self._look.take(wanted, now)
-            if candidates:
-                claims += await self._claim_all(candidates, now, quick)
-            if len(candidates) < wanted and (claims or not self._read_events()):  # the loop reads them too, later
-                break
+        """Up to `limit` due messages, the most urgent first; one at a time if they are ordered."""
+        if self._settling.unsettled:
+            await self._settling.again()
+        if self._gate.must_look:
+            await self._look_what_is_paused()
+        if self._gate.is_shut:
+            return []
+        if self._ordered:
+            claims = await self._claiming.next_in_order(now)
+        else:
+            self._divide()
+            claims = await self._claiming.many(limit, now)
+        if self._orders.open:
+            self._orders.claimed(claims)
         if self._look.wants_scan:
             self._scan_wanted.set()
         return claims
@@ -248,63 +278,26 @@ class Serving:
         if self._look.divide(self._ranks.share()):
             self._scan_wanted.set()
 
-    async def _claim_all(self, candidates: Sequence[Candidate], now: float, quick: bool) -> list[FileClaim]:
-        if quick:
-            answers = self._pace.measured(len(candidates), self._claimer.claim_all, candidates, now)
-            await self._pace.pause()
-        else:
-            answers = await trip(self._disk, self._claimer.claim_all, candidates, now)
-        claims: list[FileClaim] = []
-        for candidate, answer in zip(candidates, answers, strict=False):
-            if isinstance(answer, Skip):
-                if answer.text:
-                    self._report(answer.text)
-                self._look.skipped(candidate, answer, now)
-            else:
-                answer.held = answer.name
-                self._look.hold(answer.place, answer.name)
-                claims.append(answer)
-        if len(answers) < len(candidates):
-            self._look.put_back(candidates[len(answers) :], now)
-        return claims
+    async def _look_what_is_paused(self) -> None:
+        before = self._gate.paused
+        try:
+            await trip(self._disk, self._gate.look)
+        except SpoolUnusable as error:
+            self._report(str(error))
+        if self._gate.paused != before:
+            self._look.stir_all(PAUSED)
 
-    async def finish(self, settled: Sequence[Settled]) -> None:
+    async def finish(self, settled: Sequence[tuple[Claim, Outcome]]) -> None:
         """Do what each outcome says; what the disk refuses is tried again later, and held until then."""
-        for start in range(0, len(settled), GROUP):
-            for claim, outcome, error in await self._settle(settled[start : start + GROUP]):
-                text = f"the end of {claim.name} cannot be written ({error.strerror}): it is held, and not run again"
-                logger.error("%s: %s", self._tree.path, text)
-                self._unsettled.append(_Unsettled(claim, outcome))
-
-    async def _settle_again(self) -> None:
-        now = time.monotonic()
-        ready = [item for item in self._unsettled if item.again <= now]
-        if not ready:
-            return
-        refused = [claim for claim, _, _ in await self._settle([(item.claim, item.outcome) for item in ready])]
-        for item in ready:
-            if item.claim in refused:
-                item.postpone()
-            else:
-                self._unsettled.remove(item)
-
-    async def _settle(self, group: Sequence[Settled]) -> list[Refused]:
-        """Settle in one trip to the disk, or here while the disk is quick; what was refused."""
-        if self._pace.is_quick and Buried not in [type(outcome) for _, outcome in group]:
-            answers = self._pace.measured(len(group), _finish_all, self._finisher, group)
-        else:
-            answers = await trip(self._disk, _finish_all, self._finisher, group)
-        refused = []
-        for claim, outcome, error in answers:
-            if error is None:
-                self._forget(claim, outcome)
-            else:
-                refused.append((claim, outcome, error))
-        return refused
+        await self._settling.finish(settled)
 
     def _forget(self, claim: FileClaim, outcome: Outcome) -> None:
         """It is no longer held; where no event tells of its new name, it must be remembered."""
         self._look.let_go(claim.place, claim.held)
+        if claim.slots:
+            for slot in claim.slots:
+                if self._stir(slots.AREA, slot.name):
+                    self._news.set()
         if isinstance(outcome, PutOff) and (self._watch is None or claim.name == claim.held):
             self._look.seen_again(claim.place, claim.name, outcome.due)
         elif isinstance(outcome, HandedBack):
@@ -313,7 +306,7 @@ class Serving:
     def abandon(self, claim: Claim) -> None:
         """Keep a file locked until this process ends, and do not charge its end to it."""
         try:
-            marks.write_mark(_file_claim(claim).fd, marks.Mark.PUT_OFF)
+            marks.write_mark(file_claim(claim).fd, marks.Mark.PUT_OFF)
         except OSError:
             pass  # then it counts as a crash
 
@@ -334,30 +327,10 @@ class Serving:
     @property
     def has_looked(self) -> bool:
         """Whether every known place has been scanned."""
-        return self._look.has_looked
+        return self._gate.is_shut or self._look.has_looked
 
     def next_due(self) -> float | None:
         """When the next known message is due, or a refused finish is tried again."""
-        now, monotonic = time.time(), time.monotonic()
-        moments = [now + max(0.0, item.again - monotonic) for item in self._unsettled]
-        due = self._look.next_due()
+        moments = self._settling.moments()
+        due = None if self._gate.is_shut or self._gate.waits_for_turn else self._look.next_due()
         return min(moments if due is None else [*moments, due], default=None)
-
-
-def _file_claim(claim: Claim) -> FileClaim:
-    assert isinstance(claim, FileClaim), "a claim of another spool"
-    return claim
-
-
-def _finish_all(finisher: Finisher, group: Sequence[Settled]) -> list[Answer]:
-    return [_finish_one(finisher, _file_claim(claim), outcome) for claim, outcome in group]
-
-
-def _finish_one(finisher: Finisher, claim: FileClaim, outcome: Outcome) -> Answer:
-    try:
-        finisher.finish(claim, outcome)
-    except OSError as error:
-        return claim, outcome, error
-    except SpoolUnusable as error:  # the directory is gone: hold it, in case it was only moved
-        return claim, outcome, OSError(errno.ENOENT, str(error))
-    return claim, outcome, None

@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 from .claim import Candidate
 from .index import LATER, NEVER, Index, due_of, key_of, moment, name_of
+from .limits.gate import Reason
+from .limits.parked import Parked
 from .names import PREFIX, glance, microseconds
 from .ranks import Share
-from .scan import Found
+from .scan import NONE_PASSED, Found, Passed
 from .tree import Place
 
 RARELY = 20  # a scan may take one part in so many of the time
@@ -32,6 +34,7 @@ class Errand(NamedTuple):
     later: int
     skip: frozenset[str]
     share: Share
+    passed: Passed = NONE_PASSED
 
 
 class Sight:
@@ -45,6 +48,7 @@ class Sight:
         self.scanning = False
         self.held: set[str] = set()  # names that this process has claimed
         self.held_back: set[str] = set()  # names that wait before they are tried again
+        self.parked = Parked()
         self._waits: dict[str, float] = {}  # how long the last wait of a name was
         self._settled: set[str] = set()  # names that ended while a scan was under way, which may have seen them
         self._arrived: list[str] = []  # keys of names that came meanwhile, which it may have missed
@@ -54,6 +58,8 @@ class Sight:
         self._low = self._low_mine = 0  # so many names left are few
         self._gone = 0  # names that were gone, since the last scan
         self._many = MANY
+        self._passed = NONE_PASSED
+        self._wait_passed: set[Reason] = set()  # what those names wait for
         self._others_rest = 0.0  # until then the names of others are left alone
         self._scanned = -1e9
         self._duration = 0.0
@@ -91,11 +97,14 @@ class Sight:
             self._later = min(2 * self._later, self._mine.limit)
         self.scanning, self.wanted = True, False
         self._settled.clear()
-        skip = frozenset(self.held | self.held_back)
-        return Errand(self.place, self._mine.limit, self._later, skip, self.share)
+        skip = frozenset(self.held.union(self.held_back, self.parked.names))
+        return Errand(self.place, self._mine.limit, self._later, skip, self.share, self._passed)
 
     def install(self, found: Found) -> None:
         """What a scan found replaces what was known, but for what came meanwhile."""
+        if self._passed != NONE_PASSED:  # it did not look there
+            known = [*self._mine.keys(), *self._others.keys()]
+            self._arrived += [key for key in known if self._passed.has(key)]
         self._mine.replace(found.mine, found.horizon)
         self._others.replace(found.others, found.horizon)
         if found.horizon == NEVER:
@@ -120,6 +129,8 @@ class Sight:
         part = SELDOM if self.is_watched else RARELY
         if age > max(10 * frequency, SWEEP * self._duration) or (changed and age > part * self._duration):
             self.wanted = True
+            if age > 10 * frequency:
+                self._forget_passed()
 
     # --- names -----------------------------------------------------------------------------------------------
 
@@ -128,7 +139,7 @@ class Sight:
 
     def appeared(self, name: str, now: float) -> None:
         """News of a name; one of uWSGI's says nothing of when it is due, so it is tried."""
-        if not name.startswith(PREFIX) or name in self.held:
+        if not name.startswith(PREFIX) or name in self.held or name in self.parked:
             return
         key = name if glance(name) is not None else key_of(name, microseconds(now))
         self._settled.discard(name)
@@ -156,6 +167,9 @@ class Sight:
     def take(self, count: int, until: str) -> list[Candidate]:
         """Up to so many names that are due then, as `moment` says it; they leave the index."""
         taken: list[Candidate] = []
+        while len(taken) < count and (first := self.parked.first()) < NEVER:
+            self._take(self._mine, taken, count, min(first, until))
+            taken += [Candidate(self.place, name) for name in self.parked.take(count - len(taken), first)]
         self._take_others(taken, count, until)
         self._take(self._mine, taken, count, until)
         self._take_others(taken, count, until)
@@ -167,9 +181,10 @@ class Sight:
 
     def _take(self, index: Index, taken: list[Candidate], count: int, until: str) -> None:
         while len(taken) < count and (keys := index.take(count - len(taken), until)):
+            parked = self.parked if len(self.parked) else ()
             for key in keys:
                 name = name_of(key)
-                if name not in self.held and name not in self.held_back and name not in self._settled:
+                if not (name in self.held or name in self.held_back or name in self._settled or name in parked):
                     taken.append(Candidate(self.place, name))
 
     def _patience(self, until: str) -> str:
@@ -195,7 +210,7 @@ class Sight:
 
     def next_due(self) -> float | None:
         """When there is something to be tried, as far as is known."""
-        moments = []
+        moments = [0.0] if self.parked.first() < NEVER else []
         if self._mine:
             moments.append(due_of(self._mine.first()) / 1_000_000)
         if self._others:
@@ -210,6 +225,45 @@ class Sight:
         self.held.add(name)
         if self._waits:
             self._waits.pop(name, None)
+
+    def park(self, name: str, reason: Reason, now: float) -> None:
+        """Do not try the name until what it waits for may be over."""
+        self._waits.pop(name, None)
+        if self.pass_over(name):
+            self._wait_passed.add(reason)
+        else:
+            self.parked.add(name, glance(name) or microseconds(now), reason)
+
+    def pass_over(self, name: str) -> bool:
+        """Leave a name out, and all between it and others that were, if no more can be remembered: whether it is so."""
+        is_full = len(self.parked) + len(self.held_back) >= self._mine.limit and glance(name) is not None
+        if is_full:
+            self._passed = self._passed.with_key(name)
+        return is_full
+
+    @property
+    def reasons(self) -> set[Reason]:
+        """What names wait for."""
+        return self._wait_passed.union(self.parked.reasons)
+
+    def let_in(self, reason: Reason, room: int) -> int:
+        """Let names be tried that wait for this; how many are on their way then. Passed names are looked for again."""
+        if room > 0 and reason in self._wait_passed and reason not in self.parked.reasons:
+            self._forget_passed()
+            self.wanted = True
+        return self.parked.let_in(reason, room)
+
+    def _forget_passed(self) -> None:
+        self._passed = NONE_PASSED
+        self._wait_passed.clear()
+
+    def put_back(self, name: str, now: float) -> None:
+        """It was taken, but not tried."""
+        due = glance(name) or microseconds(now)
+        if name in self.parked:
+            self.parked.put_back(name, due)
+        else:
+            self.insert(name, due)
 
     def let_go(self, name: str) -> None:
         """The name is no longer claimed here."""

@@ -1,8 +1,8 @@
 """DirectorySpool: the spool in which one message is one file. It puts the parts together."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -14,14 +14,19 @@ from ...body import Body
 from ...errors import AspoolError, NotSpooled, SpoolUnusable
 from ...message import Message
 from ...outcomes import Outcome
-from ...protocol import Claim, Stored
+from ...protocol import Board, Claim, Follower, Stored, Whereabouts, WorkerSide
+from ..options import checked_concurrency
 from ..readers import chunks_async, in_memory, readable
 from .browse import Browser
 from .draft import Draft
 from .finish import Finisher
+from .following.tickets import Tickets
 from .groups import Groups
+from .limits.paused import pause, paused, resume
+from .limits.room import Bounds
 from .pace import Pace
 from .publish import Durability, Item, Publisher, is_small
+from .scoreboard import FileBoard, boards
 from .serving import Serving
 from .tree import PRIVATE, Tree
 
@@ -35,19 +40,36 @@ class DirectorySpool(Browser):
     """Messages as files in a directory; the documentation's "The directory" says what may be done to them by hand.
 
     `durability`: "disk" survives power loss, "process" survives the death of any process and is several times
-    faster. `insecure` accepts a world-writable directory. Making one does no I/O.
+    faster. `insecure` accepts a world-writable directory. `concurrency` is how many of its messages one worker may run
+    at the same time; an `ordered` spool runs one after another, over all workers, which must all say so. An `external`
+    spool is only written to. Puts are refused with SpoolFull when `max_waiting` messages wait or run, or when less than
+    `min_free` bytes would be free on the disk. Making one does no I/O. Raises CallError for values that cannot be.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, durability: Durability = "disk", insecure: bool = False
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durability: Durability = "disk",
+        insecure: bool = False,
+        concurrency: int | None = None,
+        external: bool = False,
+        ordered: bool = False,
+        max_waiting: int | None = None,
+        min_free: int | None = None,
     ) -> None:
         if durability not in ("disk", "process"):
             raise ValueError(f'durability is "disk" or "process", not {durability!r}')
+        self.concurrency = checked_concurrency(concurrency, ordered=ordered)
+        self.ordered = ordered
+        self.external = external
         self.path = Path(os.path.abspath(os.fspath(path).removeprefix("file:")))
         self._tree = Tree(str(self.path), insecure=insecure)
         super().__init__(self._tree)
-        self._publisher = Publisher(self._tree, durability)
+        bounds = None if max_waiting is None and min_free is None else Bounds(max_waiting, min_free)
+        self._publisher = Publisher(self._tree, durability, bounds)
         self._finisher = Finisher(self._tree, durable=durability == "disk")
+        self._tickets = Tickets(self._tree, self._finisher.results)
         self._pace = Pace(QUICK)
         self._serving: Serving | None = None
 
@@ -59,10 +81,13 @@ class DirectorySpool(Browser):
         """The absolute path."""
         return str(self.path)
 
-    @property
-    def scoreboards(self) -> Path:
-        """Where the workers' scoreboards lie."""
-        return self.path / PRIVATE / "workers"
+    def scoreboard(self, slots: int) -> FileBoard:
+        """A file in which a worker shows what it runs."""
+        return FileBoard(self.path / PRIVATE / "workers", slots)
+
+    def boards(self) -> list[Board]:
+        """What the living workers show."""
+        return boards(self.path / PRIVATE / "workers")
 
     async def open(self) -> None:
         """Open it now, instead of when it is first used. Raises SpoolUnusable."""
@@ -125,7 +150,7 @@ class DirectorySpool(Browser):
         """A message whose body, if it is not at hand, is in its file already."""
         if message.body is None or in_memory(message.body) is not None:
             return Item(message)
-        draft = await to_thread.run_sync(self._publisher.start, message)
+        draft = await to_thread.run_sync(self._publisher.start_stream, message)
         try:
             await _stream(draft, message.body)
         except BaseException as error:
@@ -135,18 +160,46 @@ class DirectorySpool(Browser):
             raise
         return Item(message, draft)
 
+    # --- tickets ---------------------------------------------------------------------------------------------
+
+    def following(self, id: str, put: Whereabouts | None) -> AbstractAsyncContextManager[Follower]:
+        """Follow one message, as long as the block lasts. Raises SpoolUnusable."""
+        return self._tickets.following(id, put)
+
+    async def cancel(self, id: str, put: Whereabouts | None) -> bool:
+        """Remove a message that waits, or have its running job stopped. Raises SpoolUnusable."""
+        return await self._tickets.cancel(id, put)
+
+    async def reschedule(self, id: str, put: Whereabouts | None, due: float | None, priority: int | None) -> bool:
+        """Let a waiting message run at another moment, with another priority. Raises SpoolUnusable."""
+        return await self._tickets.reschedule(id, put, due, priority)
+
+    # --- pausing ---------------------------------------------------------------------------------------------
+
+    async def pause(self, task: str | None) -> None:
+        """Let no worker begin messages of a task, or (None) any. Raises SpoolUnusable."""
+        await to_thread.run_sync(pause, self._tree, task)
+
+    async def resume(self, task: str | None) -> None:
+        """Take that back. Raises SpoolUnusable."""
+        await to_thread.run_sync(resume, self._tree, task)
+
+    async def paused(self) -> frozenset[str | None]:
+        """The names of the paused tasks, and None if the spool is. Raises SpoolUnusable."""
+        return await to_thread.run_sync(paused, self._tree)
+
     # --- claiming --------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def serving(self, frequency: Callable[[], float]) -> AsyncIterator[None]:
-        """Open the spool, watch it and look at it at the frequency (seconds) until the block ends.
+    async def serving(self, side: WorkerSide) -> AsyncIterator[None]:
+        """Open the spool, watch it and look at it at the worker's frequency until the block ends.
 
         Raises SpoolUnusable, also when a worker of this process serves it through this object already.
         """
         if self._serving is not None and self._serving.is_here:
             raise SpoolUnusable(f"another worker of this process serves {self.path} already: one is enough")
         await to_thread.run_sync(self._tree.open)
-        serving = self._serving = Serving(self._tree, self._finisher, frequency)
+        serving = self._serving = Serving(self._tree, self._finisher, side, ordered=self.ordered)
         try:
             async with create_task_group() as group:
                 serving.start(group)

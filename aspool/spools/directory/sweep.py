@@ -4,16 +4,27 @@ import os
 import time
 
 from . import descriptors
+from .following.finding import paths_of
+from .following.results import sweep_results
 from .locks import try_lock
-from .tree import Tree
+from .tree import PRIVATE, Tree
 from .unique import remove_stale
 
 INTERVAL = 3600.0  # seconds between two sweeps, and how old a leftover must be
 
 
 def sweep(tree: Tree) -> int:
-    """Remove half-written files and ids that no message has; how many went. Blocking, never raises."""
-    return _sweep_drafts(tree.area("tmp")) + _sweep_ids(tree.area("ids"))
+    """Remove half-written files and what belongs to no message any more; how many went. Blocking.
+
+    Raises SpoolUnusable when the spool is gone.
+    """
+    return (
+        _sweep_drafts(tree.area("tmp"))
+        + _sweep_ids(tree.area("ids"))
+        + sweep_results(tree)
+        + _sweep_orders(tree.area("orders"))
+        + _sweep_changes(tree)
+    )
 
 
 def _sweep_drafts(area: int) -> int:
@@ -49,6 +60,32 @@ def _remove_id(area: int, name: str) -> bool:
         return remove_stale(area, name)
     except OSError:
         return False
+
+
+def _sweep_orders(area: int) -> int:
+    """Orders of callers that died; who waits for one keeps it young."""
+    return sum(_remove(area, name) for name in _old_names(area))
+
+
+def _sweep_changes(tree: Tree) -> int:
+    """Of messages that uWSGI finished, or somebody removed."""
+    area = tree.area("changes")
+    old = frozenset(_old_names(area))
+    if not old:
+        return 0
+    try:
+        there = paths_of(tree, old)
+    except OSError:
+        return 0
+    return sum(_remove(area, id) for id in old if id not in there or there[id].startswith(PRIVATE))
+
+
+def _remove(area: int, name: str) -> bool:
+    try:
+        os.unlink(name, dir_fd=area)
+    except OSError:
+        return False
+    return True
 
 
 def _old_names(area: int) -> list[str]:

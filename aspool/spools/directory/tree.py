@@ -15,7 +15,7 @@ from ...errors import SpoolUnusable
 from . import descriptors
 
 PRIVATE = ".aspool"  # uWSGI ignores names that start with a dot
-AREAS = ("dead", "corrupt", "ids", "tmp", "workers")
+AREAS = ("dead", "corrupt", "ids", "tmp", "workers", "results", "changes", "orders", "slots", "paused")
 VERSION = "1"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 DEEPEST = 8  # levels of priority directories in priority directories that are looked at

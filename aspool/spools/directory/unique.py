@@ -7,6 +7,7 @@ import os
 
 from . import descriptors
 from .draft import Draft
+from .following.results import forget_earlier
 from .locks import try_lock
 from .tree import Tree
 
@@ -23,6 +24,7 @@ def link_unique(tree: Tree, draft: Draft, name: str) -> bool:
         except FileExistsError:
             if not remove_stale(ids, id):
                 return False
+    forget_earlier(tree, id)
     try:
         draft.link(name, draft.place.fd)
     except OSError:

@@ -44,6 +44,13 @@ class Watch:
         mask = flags.CREATE | flags.MOVED_TO | flags.ONLYDIR
         self._places[self._inotify.add_watch(f"/proc/self/fd/{place.fd}", mask)] = place
 
+    def add_area(self, area: Place) -> None:
+        """Watch a private directory: names that come and go, and files that are written. Raises OSError."""
+        flags = self._kernel.flags
+        names = flags.CREATE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE
+        mask = names | flags.MODIFY | flags.CLOSE_WRITE | flags.ONLYDIR
+        self._places[self._inotify.add_watch(f"/proc/self/fd/{area.fd}", mask)] = area
+
     def forget(self, place: Place) -> None:
         """Stop watching one place."""
         for number in [number for number, watched in self._places.items() if watched is place]:

@@ -248,7 +248,7 @@ class RefusingOs(FailingOs):
 async def test_what_is_done_but_cannot_be_deleted_is_not_run_again(
     spooler: Spooler, directory: DirectorySpool, monkeypatch: pytest.MonkeyPatch, error: int
 ) -> None:
-    monkeypatch.setattr("aspool.spools.directory.serving.UNSETTLED_WAIT", 0.02)
+    monkeypatch.setattr("aspool.spools.directory.settling.UNSETTLED_WAIT", 0.02)
     refusing = RefusingOs("unlink", error)
     monkeypatch.setattr(finish, "os", refusing)
     ran: list[int] = []

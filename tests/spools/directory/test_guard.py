@@ -1,11 +1,13 @@
 """A job that is done is not run again, though its worker died before it could say so."""
 
+import pickle
 import time
 
 from aspool import Body, DirectorySpool
 from aspool.protocol import Claim
 from aspool.spools.directory.claim import BUSY, GONE, Candidate, Claimer, FileClaim, Skip
 from aspool.spools.directory.finish import Finisher
+from aspool.spools.directory.limits.gate import LIMITED, Gate
 from aspool.testing.conformance import message
 
 
@@ -59,5 +61,22 @@ def test_a_child_that_still_lives_keeps_its_message(directory: DirectorySpool) -
         assert isinstance(again, Skip)
         assert again.why == BUSY
     second = claim(directory)
+    assert isinstance(second, FileClaim)
+    die(directory, second)
+
+
+def test_a_child_that_still_lives_keeps_the_slot_of_its_task(directory: DirectorySpool) -> None:
+    directory.put_blocking([message(), message()])
+    tree, (path, other) = directory._tree, sorted(directory.path.glob("uwsgi_*"))
+    gates = Gate(tree, lambda _: 1), Gate(tree, lambda _: 1)
+    first = Claimer(tree, gates[0]).claim(Candidate(tree.top, path.name), time.time())
+    assert isinstance(first, FileClaim)
+    reader = pickle.loads(pickle.dumps(first.body.reader))  # as it travels to the child
+    with reader.hold():
+        die(directory, first)
+        refused = Claimer(tree, gates[1]).claim(Candidate(tree.top, other.name), time.time())
+        assert isinstance(refused, Skip)
+        assert refused.why == LIMITED
+    second = Claimer(tree, gates[1]).claim(Candidate(tree.top, other.name), time.time())
     assert isinstance(second, FileClaim)
     die(directory, second)

@@ -13,7 +13,7 @@ from aspool.outcomes import Buried, HandedBack, PutOff
 from aspool.spools.directory.claim import Candidate, Claimer, FileClaim
 from aspool.spools.directory.finish import Finisher
 from aspool.spools.directory.names import PREFIX
-from aspool.spools.directory.tree import PRIVATE
+from aspool.spools.directory.tree import AREAS, PRIVATE
 from aspool.wire import encode
 
 keys = st.sampled_from(
@@ -55,6 +55,6 @@ def test_any_file(content: bytes, name: str, outcome: HandedBack) -> None:
         assert len(left) == 1, "kept, wherever it lies now"
         assert left[0].read_bytes()[4:] == content[4:]
         assert set(os.listdir(root)) == {"spool"}
-        assert set(os.listdir(spool.path / PRIVATE)) == {"dead", "corrupt", "ids", "tmp", "workers", "version"}
+        assert set(os.listdir(spool.path / PRIVATE)) == {*AREAS, "version"}
     finally:
         shutil.rmtree(root)

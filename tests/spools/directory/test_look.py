@@ -90,7 +90,7 @@ def test_places_share_the_memory() -> None:
 def test_a_place_that_was_made_again_is_another() -> None:
     old, new = place("5"), place("5")
     look = looked(Found(old, [[name(1)]]))
-    look.hold(old, name(1))
+    look.hold(Candidate(old, name(1)), name(1))
     look.add_place(new)
     assert look.places() == [new]
     assert look.wants_scan

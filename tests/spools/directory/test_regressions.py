@@ -17,6 +17,7 @@ from aspool import Body, Bury, DirectorySpool, Spooler
 from aspool.errors import SpoolUnusable
 from aspool.ids import new_id
 from aspool.message import Message
+from aspool.protocol import WorkerSide
 from aspool.spools.directory.claim import BROKEN_DISK, NO_DESCRIPTORS, Skip
 from aspool.spools.directory.look import Look
 from aspool.spools.directory.names import PREFIX
@@ -133,7 +134,7 @@ async def test_a_priority_made_again_is_served_and_a_removed_one_is_closed(tmp_p
     path = tmp_path / "spool"
     other, spool = DirectorySpool(path), DirectorySpool(path)
     await other.open()
-    async with spool.serving(lambda: 0.1):
+    async with spool.serving(WorkerSide(lambda: 0.1)):
         while not spool.has_looked:
             await spool.wait(0.1)
         before = descriptors()
@@ -167,7 +168,7 @@ async def test_one_file_that_cannot_be_read_holds_nothing_up(tmp_path: Path, mon
 
     monkeypatch.setattr(os, "pread", broken)
     found = 0
-    async with spool.serving(lambda: 0.5):
+    async with spool.serving(WorkerSide(lambda: 0.5)):
         with anyio.fail_after(10):
             while found < 2:
                 found += len(await spool.claim(10, time.time()))
@@ -206,9 +207,9 @@ def test_a_pause_ends_when_the_clock_is_set_back(why: str) -> None:
 
 async def test_a_spool_is_served_once_in_a_process(tmp_path: Path) -> None:
     spool = DirectorySpool(tmp_path / "spool")
-    async with spool.serving(lambda: 1.0):
+    async with spool.serving(WorkerSide(lambda: 1.0)):
         with pytest.raises(SpoolUnusable, match="already"):
-            async with spool.serving(lambda: 1.0):
+            async with spool.serving(WorkerSide(lambda: 1.0)):
                 pass
         await spool.put([message()])
         with anyio.fail_after(5):

@@ -12,7 +12,7 @@ from aspool import DirectorySpool
 from aspool.ids import new_id
 from aspool.message import Message
 from aspool.outcomes import Done, HandedBack
-from aspool.protocol import Claim
+from aspool.protocol import Claim, WorkerSide
 from aspool.spools.directory import ranks
 from aspool.spools.directory.claim import FileClaim
 from aspool.spools.directory.locks import HAVE_OFD
@@ -37,7 +37,7 @@ async def served(path: Path, count: int) -> AsyncIterator[list[DirectorySpool]]:
     async with AsyncExitStack() as stack:
         spools = [DirectorySpool(path) for _ in range(count)]
         for spool in spools:
-            await stack.enter_async_context(spool.serving(lambda: 30.0))
+            await stack.enter_async_context(spool.serving(WorkerSide(lambda: 30.0)))
         for spool in spools:
             assert await spool.claim(1, time.time()) == []
             await looked(spool)
@@ -102,7 +102,7 @@ async def test_urgent_names_of_another_come_before_own_ones(tmp_path: Path) -> N
 
 async def test_when_a_worker_leaves_the_others_divide_its_share(tmp_path: Path) -> None:
     async with served(tmp_path / "spool", 1) as (one,):
-        async with DirectorySpool(tmp_path / "spool").serving(lambda: 30.0):
+        async with DirectorySpool(tmp_path / "spool").serving(WorkerSide(lambda: 30.0)):
             assert await one.claim(1, time.time()) == []
             assert one._served()._look._share == Share(0, 2)
         await looked(one)

@@ -14,22 +14,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aspool.worker.scoreboard import SLOT, Entry, Scoreboard, Seat, boards, sweep
-from aspool.worker.scoreboard import _decode as decode
-from aspool.worker.scoreboard import _encode as encode
+from aspool.protocol import Entry, Progress
+from aspool.spools.directory.scoreboard import SLOT, FileBoard, FileSeat, boards, sweep
+from aspool.spools.directory.scoreboard import _decode as decode
+from aspool.spools.directory.scoreboard import _encode as encode
 
 ENTRY = Entry("00065d2f", "app.task", 2, 1_795_000_000.25)
 
 
 def got_on(done: float, total: float | None, text: str) -> Entry:
     entry = replace(ENTRY)
-    entry.got_on(done, total, text)
+    entry.got_on(Progress(done, total, text))
     return entry
 
 
 @pytest.mark.anyio
 async def test_a_job_is_shown_soon_until_it_ends(tmp_path: Path) -> None:
-    board = Scoreboard(tmp_path, 3)
+    board = FileBoard(tmp_path, 3)
     first = board.take(ENTRY)
     assert boards(tmp_path)[0].entries == ()
     second = board.take(replace(ENTRY, id="other"))
@@ -50,7 +51,7 @@ async def test_a_job_is_shown_soon_until_it_ends(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_a_job_that_ends_at_once_is_never_written(tmp_path: Path) -> None:
-    board = Scoreboard(tmp_path, 3)
+    board = FileBoard(tmp_path, 3)
     before = Path(board.path).read_bytes()
     for _ in range(5):
         board.free(board.take(ENTRY))
@@ -61,7 +62,7 @@ async def test_a_job_that_ends_at_once_is_never_written(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_progress_is_shown_at_once(tmp_path: Path) -> None:
-    board = Scoreboard(tmp_path, 1)
+    board = FileBoard(tmp_path, 1)
     seat = board.take(ENTRY)
     board.write(seat, got_on(5, 10, "half"))
     board.show()
@@ -73,7 +74,7 @@ async def test_progress_is_shown_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_progress_is_written_from_any_process(tmp_path: Path) -> None:
-    board = Scoreboard(tmp_path, 1)
+    board = FileBoard(tmp_path, 1)
     seat = board.take(ENTRY)
     seat.write(got_on(5, 10, "half"))
     (entry,) = boards(tmp_path)[0].entries
@@ -87,7 +88,7 @@ async def test_progress_is_written_from_any_process(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_a_job_without_a_free_seat_runs_unseen(tmp_path: Path) -> None:
-    board = Scoreboard(tmp_path, 1)
+    board = FileBoard(tmp_path, 1)
     seats = [board.take(replace(ENTRY, id=str(number))) for number in range(3)]
     board.show()
     seats[2].write(got_on(1, 2, "x"))
@@ -140,8 +141,8 @@ def test_these_slots_are_left_out(slot: bytes) -> None:
 WORKING = """
 import sys
 from pathlib import Path
-from aspool.worker.scoreboard import Entry, Scoreboard
-board = Scoreboard(Path(sys.argv[1]), 1)
+from aspool.spools.directory.scoreboard import Entry, FileBoard
+board = FileBoard(Path(sys.argv[1]), 1)
 board.write(board._free[0], Entry("a", "app.task", 1, 5.0))
 print("ready", flush=True)
 sys.stdin.read()
@@ -157,7 +158,7 @@ def test_the_board_of_a_dead_worker_is_not_shown_and_swept_away(tmp_path: Path) 
         worker.kill()
     assert boards(tmp_path) == []
     assert len(list(tmp_path.iterdir())) == 1
-    board = Scoreboard(tmp_path, 1)
+    board = FileBoard(tmp_path, 1)
     assert [path.name for path in tmp_path.iterdir()] == [Path(board.path).name]
     board.close()
 
@@ -181,19 +182,19 @@ def test_strange_things_among_the_boards_are_left_out(tmp_path: Path) -> None:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert boards(tmp_path) == []
     assert boards(tmp_path / "missing") == []
-    board = Scoreboard(tmp_path, 1)
+    board = FileBoard(tmp_path, 1)
     assert len(boards(tmp_path)) == 1
     board.close()
 
 
 @pytest.mark.anyio
 async def test_a_board_that_cannot_be_made_costs_knowledge_only(tmp_path: Path) -> None:
-    board = Scoreboard(tmp_path / "missing", 2)
+    board = FileBoard(tmp_path / "missing", 2)
     seat = board.take(ENTRY)
     seat.write(ENTRY)
     board.free(seat)
     board.close()
-    Seat(str(tmp_path / "missing"), 1).write(ENTRY)
+    FileSeat(str(tmp_path / "missing"), 1).write(ENTRY)
     assert not (tmp_path / "missing").exists()
 
 
@@ -203,7 +204,7 @@ async def test_a_file_size_limit_costs_knowledge_only(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
-        board = Scoreboard(tmp_path, 2)
+        board = FileBoard(tmp_path, 2)
         seat = board.take(ENTRY)
         board.write(seat, ENTRY)
         board.free(seat)
@@ -216,7 +217,7 @@ async def test_a_file_size_limit_costs_knowledge_only(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_a_truncated_board_does_not_stop_its_worker(tmp_path: Path) -> None:
-    board = Scoreboard(tmp_path, 2)
+    board = FileBoard(tmp_path, 2)
     seat = board.take(ENTRY)
     os.truncate(board.path, 0)
     board.write(seat, ENTRY)

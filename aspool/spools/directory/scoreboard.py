@@ -14,39 +14,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakSet
 
+from ...protocol import Board, Entry
+
 SLOT = 512  # bytes; the first slot tells of the worker itself
 SHOWN_AFTER = 0.05  # seconds until a new job is on the board at the latest
 _SEPARATOR = "\x1f"
 
 
-@dataclass(slots=True)
-class Entry:
-    """One running job, and how far it got. `since` is a UNIX timestamp."""
-
-    id: str
-    task: str
-    attempt: int
-    since: float
-    done: float = 0.0
-    total: float | None = None
-    text: str = ""
-
-    def got_on(self, done: float, total: float | None, text: str) -> None:
-        """The job has reported progress."""
-        self.done, self.total, self.text = done, total, text
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Seat:
+class FileSeat:
     """Where one job writes its entry; it can travel to another process."""
 
     path: str
     number: int
 
-    def write(self, entry: Entry | None) -> None:
+    def write(self, entry: Entry | None) -> bool:
         """Show an entry, or nothing. Never fails: knowledge is all that can be lost."""
         if not self.number:
-            return  # there was no free seat, and the first slot is the worker's own
+            return True  # there was no free seat, and the first slot is the worker's own
         try:
             fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
@@ -55,30 +40,20 @@ class Seat:
                 os.close(fd)
         except OSError:
             pass
+        return True
 
 
-@dataclass(frozen=True, slots=True)
-class Board:
-    """What a reader sees of one living worker."""
-
-    pid: int
-    host: str
-    since: float
-    slots: int
-    entries: tuple[Entry, ...]
+_open_here: "WeakSet[FileBoard]" = WeakSet()
 
 
-_open_here: "WeakSet[Scoreboard]" = WeakSet()
-
-
-class Scoreboard:
+class FileBoard:
     """The writing side; locked (flock) while its worker lives."""
 
     def __init__(self, directory: Path, slots: int) -> None:
         self.path = str(directory / f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}")
-        self._unseen = Seat(self.path, 0)
-        self._free = [Seat(self.path, number) for number in range(slots, 0, -1)]
-        self._new: dict[Seat, Entry] = {}  # not on the board yet
+        self._unseen = FileSeat(self.path, 0)
+        self._free = [FileSeat(self.path, number) for number in range(slots, 0, -1)]
+        self._new: dict[FileSeat, Entry] = {}  # not on the board yet
         self._is_expected = False  # that `show` is called
         self._fd = -1
         _open_here.add(self)
@@ -92,7 +67,7 @@ class Scoreboard:
         except OSError:
             self.close()
 
-    def take(self, entry: Entry) -> Seat:
+    def take(self, entry: Entry) -> FileSeat:
         """A seat for a job, whose entry is shown if it runs for longer than a moment. Call it on the event loop."""
         if not self._free:
             return self._unseen
@@ -110,14 +85,14 @@ class Scoreboard:
             seat, entry = self._new.popitem()
             self.write(seat, entry)
 
-    def free(self, seat: Seat) -> None:
+    def free(self, seat: FileSeat) -> None:
         """The job has ended."""
         if seat.number:
             if self._new.pop(seat, None) is None:
                 self.write(seat, None)
             self._free.append(seat)
 
-    def write(self, seat: Seat, entry: Entry | None) -> None:
+    def write(self, seat: FileSeat, entry: Entry | None) -> None:
         """Show an entry now, or nothing. From any thread; never fails."""
         self._new.pop(seat, None)
         if self._fd >= 0 and seat.number:

@@ -1,0 +1,168 @@
+"""Tasks: a group of tasks that a Spooler includes, so that the modules of a large application need not import it."""
+
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from os import PathLike
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+
+from typing_extensions import TypeVar as TypeVarWithDefault
+
+from .addresses import Address
+from .body import Body
+from .errors import CallError, TaskRefused
+from .job import Job
+from .options import Executor, TaskOptions
+from .protocol import Spool
+from .retry import Backoff
+from .spoolable import Sender
+from .task import Task, default_name, importable, module_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+Resources = TypeVarWithDefault("Resources", default=object)  # what the worker's resources are
+Resources_co = TypeVar("Resources_co", covariant=True)
+
+LONGEST_NAME = 200  # bytes
+
+
+class TaskDecorator(Protocol[Resources_co]):
+    """What `@spooler.task(…)` is: it keeps the types of the function it decorates."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Job[Resources_co], P], Coroutine[Any, Any, T]], /
+    ) -> Task[P, Coroutine[Any, Any, T], T]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Job[Resources_co], P], R], /) -> Task[P, R, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, T]], /) -> Task[P, Coroutine[Any, Any, T], T]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R, R]: ...
+
+
+class Tasks(Generic[Resources]):
+    """A group of tasks, made where they belong; `spooler.include(tasks)` gives them their spools.
+
+    With a `prefix`, a task's name is that and the function's: `Tasks(prefix="mail.")` and `def send` make
+    "mail.send". Without, it is `module.function`.
+    """
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = prefix
+        self.tasks: dict[str, Task[..., Any, Any]] = {}
+        self._owner: Tasks[Any] | None = None
+        self._included_by = ""  # the module that did
+
+    @overload
+    def task(
+        self, function: Callable[Concatenate[Job[Resources], P], Coroutine[Any, Any, T]], /
+    ) -> Task[P, Coroutine[Any, Any, T], T]: ...
+    @overload
+    def task(self, function: Callable[Concatenate[Job[Resources], P], R], /) -> Task[P, R, R]: ...
+    @overload
+    def task(self, function: Callable[P, Coroutine[Any, Any, T]], /) -> Task[P, Coroutine[Any, Any, T], T]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> Task[P, R, R]: ...
+    @overload
+    def task(
+        self,
+        function: None = None,
+        /,
+        *,
+        name: str | None = None,
+        retries: int = 3,
+        backoff: Backoff = 1.0,
+        retry_on: type[BaseException] | Sequence[type[BaseException]] | None = None,
+        harakiri: float | None = None,
+        priority: int | None = None,
+        spool: str | None = None,
+        executor: Executor = "auto",
+        keep_result: float | None = None,
+        concurrency: int | None = None,
+        working_dir: str | PathLike[str] | None = None,
+    ) -> TaskDecorator[Resources]: ...
+
+    def task(self, function: Any = None, /, *, name: Any = None, retry_on: Any = None, **options: Any) -> Any:
+        """Make a function a task, bare (`@spooler.task`) or with options.
+
+        `retries` are runs after the first; `backoff` is the first wait in seconds, doubled each time with full
+        jitter up to an hour, or a callable (attempt -> seconds); `retry_on` limits which exceptions are worth a
+        retry; `harakiri` stops a run after so many seconds; `executor` is "auto" (async functions on the event
+        loop, sync ones in a thread), "thread", "process" or "inline" (at once, in the caller); `keep_result` keeps
+        what it returned, or why it failed, for so many seconds; `concurrency` is how many of it may run at the
+        same time, over all workers of a spool; `working_dir` is where a job in a process runs.
+        Raises TaskRefused when the function or an option cannot be used.
+        """
+        classes = (retry_on,) if isinstance(retry_on, type) else None if retry_on is None else tuple(retry_on)
+
+        def decorate(function: Any) -> Task[..., Any, Any]:
+            if not callable(function) or not hasattr(function, "__qualname__"):
+                raise TaskRefused(f"@spooler.task decorates a function (def or async def), not {function!r}")
+            task: Task[..., Any, Any] = Task(
+                function, self._name(name, function), TaskOptions(retry_on=classes, **options), self._sender()
+            )
+            self.register(task)
+            return task
+
+        return decorate if function is None else decorate(function)
+
+    def _name(self, name: str | None, function: Callable[..., Any]) -> str:
+        if self.prefix:
+            return f"{self.prefix}{name or function.__qualname__}"
+        return name or default_name(function)
+
+    def _sender(self) -> Sender:
+        return self
+
+    def register(self, task: Task[..., Any, Any]) -> None:
+        """Know a task, here and where this group is included. Raises TaskRefused when its name is taken."""
+        known = self.tasks.get(task.name)
+        if known is not None and _place(known) != _place(task):
+            raise TaskRefused(f"two tasks are called {task.name}: give one of them another name=")
+        if len(task.name.encode()) > LONGEST_NAME:
+            raise TaskRefused(f"the task name {task.name[:60]!r}… is longer than {LONGEST_NAME} bytes")
+        if self._owner is not None:
+            self._owner.register(task)
+        self.tasks[task.name] = task
+
+    def include(self, tasks: "Tasks[Resources]") -> None:
+        """Take in a group, with what is added to it later. Raises TaskRefused when it is elsewhere already."""
+        if tasks._owner not in (None, self):  # noqa: SLF001 - of this class, here and below
+            raise TaskRefused(f"{tasks!r} is included elsewhere already: its tasks can spool to one Spooler only")
+        if tasks is self:
+            raise TaskRefused("a group of tasks cannot include itself")
+        for task in tasks.tasks.values():
+            self.register(task)
+        if tasks._owner is None:  # noqa: SLF001
+            caller = sys._getframe(1).f_globals  # noqa: SLF001 - documented; who calls cannot be known otherwise
+            tasks._included_by = importable(caller.get("__name__", ""), caller)  # noqa: SLF001
+        tasks._owner = self  # noqa: SLF001
+
+    def included_by(self) -> list[str]:
+        """The modules to import, in a process of its own, before the tasks of this group can spool."""
+        here = [self._included_by] if self._included_by else []
+        return here if self._owner is None else here + self._owner.included_by()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.prefix or len(self.tasks)}>"
+
+    # --- the way to the spools (spoolable.Sender) ------------------------------------------------------------
+
+    def spool_of(self, address: Address | None) -> Spool:
+        """The spool of that name or address, of the Spooler that includes this group."""
+        return self._owned().spool_of(address)
+
+    def readable(self, body: Body) -> Body:
+        """A body that can be read at once, as a direct call of a task needs it."""
+        return self._owned().readable(body)
+
+    def _owned(self) -> "Tasks[Any]":
+        if self._owner is None:
+            raise CallError(f"the tasks of {self!r} belong to no Spooler yet: call spooler.include(…)")
+        return self._owner
+
+
+def _place(task: Task[..., Any, Any]) -> tuple[str, str]:
+    """The same function again is a reloaded module, or a script that was imported by name as well."""
+    return module_of(task.function), task.function.__qualname__
