@@ -12,7 +12,7 @@ Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]
 
 
 def lifespan(
-    spooler: Spooler,
+    spooler: Spooler[Any],
     *,
     worker: bool,
     settings: WorkerSettings | None = None,
@@ -21,14 +21,15 @@ def lifespan(
     """A lifespan for Starlette and FastAPI.
 
     `worker=True` runs a worker in the web process; it drains when the server shuts down. `worker=False` only
-    opens the spools, so that a spool that cannot be used stops the start, not the first request.
+    opens the spools, so that a spool that cannot be used stops the start, not the first request. So does
+    `worker=True` while the Spooler is under test (`aspool.testing`): the test says when tasks run.
     `inside` is the application's own lifespan, run within this one; its state is kept.
     """
 
     @asynccontextmanager
     async def run(app: Any) -> AsyncIterator[dict[str, Any]]:
         async with AsyncExitStack() as stack:
-            if worker:
+            if worker and not spooler.is_under_test:
                 await stack.enter_async_context(running(spooler, settings))
             else:
                 await spooler.open()

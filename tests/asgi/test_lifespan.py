@@ -18,6 +18,7 @@ import pytest
 
 from aspool import DirectorySpool, Spooler, SpoolUnusable
 from aspool.asgi import lifespan
+from aspool.testing import use
 
 APPS = Path(__file__).parent.parent / "apps"
 Serve = Callable[..., tuple["subprocess.Popen[bytes]", httpx.Client]]
@@ -50,6 +51,22 @@ async def test_without_a_worker_nothing_runs(spooler: Spooler, directory: Direct
     async with lifespan(spooler, worker=False)(object()):
         await task.spool()
     assert [item.state for item in directory.browse()] == ["waiting"]
+
+
+@pytest.mark.anyio
+async def test_under_test_no_worker_runs(spooler: Spooler, directory: DirectorySpool) -> None:
+    @spooler.task
+    async def task() -> None: ...
+
+    application = lifespan(spooler, worker=True)  # made when the application is imported, before the test
+    with use(spooler) as spool:
+        async with application(object()):
+            await task.spool()
+            for _ in range(10):  # a worker would have taken it
+                await anyio.lowlevel.checkpoint()
+            assert len(spool.waiting) == 1
+        assert len(spool.waiting) == 1, "the end of the application loses nothing"
+    assert list(directory.browse()) == []
 
 
 @pytest.mark.anyio

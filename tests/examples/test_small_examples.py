@@ -64,3 +64,33 @@ def test_fastapi_with_the_worker_inside(start: Start) -> None:
     server.says("Hello, Ada!")
     server.stop()
     assert "Application shutdown complete" in server.output.read_text()
+
+
+def test_a_bar_in_the_browser(start: Start) -> None:
+    server = start("-m", "uvicorn", "progress_app:app", "--port", "0")
+    start(ASPOOL, "worker", "progress_app")
+    with httpx.Client(base_url=server.says(r"running on (http://\S+)"), timeout=30) as client:
+        assert "new EventSource" in client.get("/").text
+        answer = client.post("/bread", params={"loaves": 5}).json()
+        assert client.get(f"/tasks/{answer['id']}").status_code == 403
+        assert client.get(f"/tasks/{answer['id']}?key=é").status_code == 403
+        with client.stream("GET", answer["events"]) as stream:
+            lines = list(stream.iter_lines())  # it ends by itself
+        told = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+        assert told[-1]["state"] == "done"
+        fractions = [each["progress"]["fraction"] for each in told if each["progress"]]
+        assert fractions == sorted(fractions)
+        assert any(0 < fraction < 1 for fraction in fractions)
+        assert "event: end" in lines
+
+
+def test_a_server_does_not_wait_for_streams_when_it_stops(start: Start) -> None:
+    server = start("-m", "uvicorn", "progress_app:app", "--port", "0")  # and no worker: the task waits for ever
+    with httpx.Client(base_url=server.says(r"running on (http://\S+)"), timeout=30) as client:
+        events = client.post("/bread").json()["events"]
+        with client.stream("GET", events) as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == "event: state"
+            server.stop()
+            assert "event: end" not in list(lines)
+    assert "Application shutdown complete" in server.output.read_text()
