@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
 
-.PHONY: help demo test lint docs bench bench-peers venv clean
+.PHONY: help demo test lint docs pictures bench bench-peers venv clean
 .NOTPARALLEL:
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test     the tests; make test ARGS='tests/worker -k grace' runs some"
 	@echo "make lint     ruff and mypy"
 	@echo "make docs     the documentation, in site/"
+	@echo "make pictures  the pictures of terminals in the documentation; it needs tmux (apt-get install tmux)"
 	@echo "make bench    the benchmarks; make bench ARGS='--quick' is over in minutes, ARGS='drain latency' runs two groups"
 	@echo "make bench-peers   the same tasks in other queues"
 	@echo "make venv     only the virtualenv for all of these, $(VENV)"
@@ -31,6 +32,9 @@ lint: $(VENV)/.test
 
 docs: $(VENV)/.test
 	$(BIN)/mkdocs build --strict
+
+pictures: $(VENV)/.test
+	$(BIN)/python docs/pictures/make.py
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)

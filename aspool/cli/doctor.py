@@ -28,6 +28,7 @@ INSIDE: Sequence[Check] = (
     lambda _: system.capacity(),
     workers.same_user,
     workers.living,
+    workers.paused,
     contents.never_run,
     contents.leftovers,
     contents.put_aside,

@@ -10,6 +10,7 @@ from ..errors import AspoolError, CallError, SpoolUnusable
 from .escape import safe
 
 FAILED, UNUSABLE = 1, 3
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 
 class Failure(click.ClickException):

@@ -1,11 +1,15 @@
 """Ids as people type them -> messages. What is done with the messages is the verbs' affair."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import click
 from click.shell_completion import CompletionItem
 
-from ..protocol import Browsable, Listed
+from ..errors import SpoolUnusable
+from ..ids import ID_PATTERN
+from ..protocol import Browsable, Listed, Spool
+from .ending import NOTHING_KNOWN, standing_of
 from .failures import Failure, Misuse
 from .places import browsable, spools_of
 
@@ -22,9 +26,72 @@ def find_one(spool: Browsable, text: str, states: frozenset[str]) -> Listed:
     if len(found) == 1:
         return found[0]
     if found:
-        raise Misuse(_ambiguous(text, found), "\n".join(_candidate(item) for item in found[:20]))
+        raise _several(text, found)
     which = f" and the state {' or '.join(sorted(states))}" if states else ""
     raise Failure(f"no message here has the id {text}{which}; `aspool ls` lists what there is")
+
+
+def _several(text: str, found: Sequence[Listed]) -> Misuse:
+    return Misuse(_ambiguous(text, found), "\n".join(_candidate(item) for item in found[:20]))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A message that a ticket can be had for. `state` and `task` are "" if it is over."""
+
+    spool: Spool
+    id: str
+    task: str = ""
+    state: str = ""
+
+
+def targets(app: str | None, address: str | None, texts: Sequence[str]) -> list[Target]:
+    """A message for each text, none twice, in all spools of an application or in one; also what is over and kept.
+
+    Raises as `find_one`, before anything is done to any of them.
+    """
+    spools = there(app, address)
+    found = [_target(spools, text) for text in texts]
+    return list({(target.spool.address, target.id): target for target in found}.values())
+
+
+def there(app: str | None, address: str | None) -> list[Spool]:
+    """The spools that can be looked at; of an application those that were made already. Raises SpoolUnusable."""
+    spools, missing = [], None
+    for spool in spools_of(app, address):
+        try:
+            browsable(spool)
+            spools.append(spool)
+        except SpoolUnusable as error:
+            missing = error
+    if missing is not None and not spools:
+        raise missing
+    return spools
+
+
+def _target(spools: Sequence[Spool], text: str) -> Target:
+    matching = [(spool, item) for spool in spools for item in _matching(browsable(spool), text)]
+    exact = [(spool, item) for spool, item in matching if item.id == text]
+    found = exact or matching
+    if len(found) == 1:
+        ((spool, item),) = found
+        return Target(spool, item.id, item.task or "", item.state)
+    if found:
+        raise _several(text, [item for _, item in found])
+    for spool in spools:
+        if is_known(spool, text):
+            return Target(spool, text)
+    raise Failure(
+        f"no message here has the id {text}: there never was one, or it has ended and nothing is kept of it; "
+        "`aspool ls` lists what there is"
+    )
+
+
+def is_known(spool: Spool, id: str) -> bool:
+    """Whether something is kept of a message that has gone."""
+    import anyio
+
+    return ID_PATTERN.fullmatch(id) is not None and anyio.run(standing_of, spool, id).state != NOTHING_KNOWN.state
 
 
 def find_all(spool: Browsable, texts: Sequence[str], states: frozenset[str]) -> list[Listed]:

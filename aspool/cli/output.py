@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -26,9 +26,9 @@ class Column:
     styles: Mapping[str, str] = field(default_factory=dict)
 
 
-def on_terminal() -> bool:
-    """Whether a person reads what is printed."""
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+def on_terminal(stream: TextIO | None = None) -> bool:
+    """Whether a person reads what is printed (None: on the standard output)."""
+    return (stream or sys.stdout).isatty() and os.environ.get("TERM") != "dumb"
 
 
 def print_json(value: Any) -> None:
@@ -114,12 +114,12 @@ def moment(value: datetime) -> str:
     return f"in {duration(distance)}" if distance > 0 else f"{duration(-distance)} ago"
 
 
-def duration(seconds: float) -> str:
-    """Two digits or three, and a unit."""
+def duration(seconds: float, *, tenths: bool = True) -> str:
+    """Two digits or three, and a unit. `tenths`: of seconds, where there are few."""
     for unit, length in (("h", 3600.0), ("min", 60.0)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds:.1f} s" if tenths and seconds < 10 else f"{seconds:.0f} s"
 
 
 def size(count: int) -> str:
@@ -144,5 +144,8 @@ def count(number: int, what: str) -> str:
 
 
 def at(timestamp: float) -> datetime:
-    """A UNIX timestamp as an aware datetime."""
-    return datetime.fromtimestamp(timestamp, UTC)
+    """A UNIX timestamp as an aware datetime; what is none, as a forged file may have it, as 1970."""
+    try:
+        return datetime.fromtimestamp(timestamp, UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(0, UTC)

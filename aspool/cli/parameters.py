@@ -1,9 +1,14 @@
 """What may stand behind an option: durations and moments. Each function is a click type."""
 
 import re
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
 
 import click
+
+from ..moments import Moment
+from .failures import Misuse
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([smhd]?)", re.ASCII)
@@ -36,3 +41,17 @@ def moment(value: str | float | datetime) -> datetime | float:
     if found.tzinfo is None:
         raise click.BadParameter(f"{value!r} has no zone: write {value}Z for UTC, or an offset as in {value}+02:00")
     return found
+
+
+def moment_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--at and --in, of which `at_or_in` makes a moment."""
+    at = click.option("--at", type=moment, metavar="T", help="run it then: ISO 8601 with a zone, or a UNIX timestamp")
+    delay = click.option("--in", "delay", type=seconds, metavar="S", help="run it in so many seconds (or 90m, 12h, 7d)")
+    return at(delay(command))
+
+
+def at_or_in(at: datetime | float | None, delay: float | None) -> Moment | None:
+    """The moment that the two options say. Raises Misuse when both are given."""
+    if at is not None and delay is not None:
+        raise Misuse("give --at or --in, not both")
+    return at if delay is None else timedelta(seconds=delay)

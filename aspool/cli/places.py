@@ -19,6 +19,7 @@ Command = Callable[..., Any]
 _HELP = f"the spool: a directory or a URL  [default: ${VARIABLE}, or {DEFAULT_ADDRESS}]"
 spool_option = click.option("-d", "--spool", "address", metavar="ADDRESS", help=_HELP)
 app_argument = click.argument("app", required=False)
+app_option = click.option("--app", metavar="APP", help="the spools of an application, module:attribute; -d names one")
 
 
 def address_or_default(address: str | None) -> str:

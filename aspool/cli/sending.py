@@ -1,8 +1,8 @@
 """`aspool send` and `aspool spool`: writing messages from the command line."""
 
+import json
 import sys
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,14 +10,16 @@ import click
 
 from ..addresses import spool_at
 from ..body import Body
-from ..moments import Moment
 from ..spooler import Spooler
+from ..task import Task
 from ..ticket import Ticket
-from .app import load_spooler
+from . import output
+from .app import load_spooler, task_name
 from .escape import safe
-from .failures import Misuse
-from .parameters import moment, seconds
+from .failures import Failure, Misuse
+from .parameters import at_or_in, moment, moment_options, seconds
 from .places import address_or_default, spool_option
+from .watching import timeout_option, wait_for_end
 
 Command = Callable[..., Any]
 
@@ -25,8 +27,7 @@ Command = Callable[..., Any]
 def call_options(command: Command) -> Command:
     """The options that every message can have."""
     options = (
-        click.option("--at", type=moment, metavar="T", help="run it then: ISO 8601 with a zone, or a UNIX timestamp"),
-        click.option("--in", "delay", type=seconds, metavar="S", help="run it in so many seconds (or 90m, 12h, 7d)"),
+        moment_options,
         click.option("--priority", type=int, metavar="N", help="the smaller the sooner; none comes after all numbers"),
         click.option("--id", metavar="ID", help="while a message with this id waits or runs, no second one is written"),
         click.option("--expires", type=moment, metavar="T", help="bury it instead of running it after that moment"),
@@ -43,8 +44,13 @@ def call_options(command: Command) -> Command:
 @click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--json", "whole", metavar="OBJECT", help="all arguments as one JSON object, instead of KEY=VALUE")
 @call_options
+@click.option("--keep-result", type=seconds, metavar="S", help="keep the result, or the failure, for so many seconds")
 @click.option("--spool", metavar="NAME", help="another spool of APP, or an address")
-def send(app: str, task: str, words: Sequence[str], whole: str | None, **options: Any) -> None:
+@click.option("--wait", is_flag=True, help="wait for the end, with a bar, and print the result as JSON if one is kept")
+@timeout_option
+def send(
+    app: str, task: str, words: Sequence[str], whole: str | None, wait: bool, timeout: float | None, **options: Any
+) -> None:
     """Spool a call of TASK, a task of APP (module:attribute), and print the id of the message.
 
     TASK may be the last part of a name, as send_mail for app.send_mail. A VALUE is taken as the task's type hint says:
@@ -52,27 +58,31 @@ def send(app: str, task: str, words: Sequence[str], whole: str | None, **options
 
     \b
     aspool send app send_mail to=a@b.c count=3 'tags=["new", "vip"]' --in 10m
+
+    With --wait the id and what happens are told on stderr, as `aspool watch` does, and the standard output has only
+    the result. Exit code 1, with the reason and the traceback, if the task is dead or cancelled, or --timeout is over.
     """
     from .typed import arguments_of, with_body
 
+    if timeout is not None and not wait:
+        raise Misuse("--timeout is for --wait")
     spooler = load_spooler(app)
-    found = spooler.tasks[_task_name(spooler, app, task)]
+    found = spooler.tasks[task_name(spooler, app, task)]
     body = _body(options.pop("body"))
     args, kwargs = with_body(found, arguments_of(found, words, whole), body)
-    using = found.using(at=_at(options.pop("at"), options.pop("delay")), **options)
-    _print_ticket(using.spool_sync(*args, **kwargs))
-
-
-def _task_name(spooler: Spooler, app: str, text: str) -> str:
-    if text in spooler.tasks:
-        return text
-    found = [name for name in spooler.tasks if name.endswith(f".{text}")]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise Misuse(f"several tasks of {app} end with {text}: {', '.join(found)}; write more of the name")
-    known = f"it has {', '.join(sorted(spooler.tasks))}" if spooler.tasks else "it has no tasks at all"
-    raise Misuse(f"{app} has no task {text}; {known}")
+    is_inline = found.options.executor == "inline"  # it runs here, at once
+    if is_inline and found.arguments.body_name is None:
+        args, kwargs = found.arguments.load(found.dump(args, kwargs)[0])  # as the hints say, as a worker would
+    using = found.using(at=at_or_in(options.pop("at"), options.pop("delay")), **options)
+    ticket = using.spool_sync(*args, **kwargs)
+    if wait and is_inline:
+        _print_result(found, ticket)
+    elif wait:
+        _tell_duplicate(ticket)
+        spool = spooler.spool_of(options["spool"] or found.options.spool)
+        wait_for_end(spool, ticket, found.name, timeout)
+    else:
+        _print_ticket(ticket)
 
 
 @click.command()
@@ -90,14 +100,8 @@ def spool(words: Sequence[str], address: str | None, **options: Any) -> None:
     if not pairs:
         raise Misuse("a raw message needs at least one KEY=VALUE")
     spooler = Spooler(spool_at(address_or_default(address)))
-    at, body = _at(options.pop("at"), options.pop("delay")), _body(options.pop("body"))
+    at, body = at_or_in(options.pop("at"), options.pop("delay")), _body(options.pop("body"))
     _print_ticket(spooler.spool_sync(pairs, at=at, body=body, **options))
-
-
-def _at(at: datetime | float | None, delay: float | None) -> Moment | None:
-    if at is not None and delay is not None:
-        raise Misuse("give --at or --in, not both")
-    return at if delay is None else timedelta(seconds=delay)
 
 
 def _body(name: str | None) -> Body | None:
@@ -111,7 +115,19 @@ def _body(name: str | None) -> Body | None:
     return Body(Path(name))
 
 
+def _print_result(task: Task[..., Any, Any], ticket: Ticket[Any]) -> None:
+    """The result of a task that has run here, as a worker would keep it. Raises Failure when it cannot be written."""
+    record = json.loads(task.written_result(ticket.sync.result()))
+    if "lost" in record:
+        raise Failure(record["lost"])
+    output.print_json(record["value"])
+
+
 def _print_ticket(ticket: Ticket[Any]) -> None:
     click.echo(safe(ticket.id))
+    _tell_duplicate(ticket)
+
+
+def _tell_duplicate(ticket: Ticket[Any]) -> None:
     if ticket.duplicate:
         click.echo("a message with this id waits or runs already, so no second one was written", err=True)

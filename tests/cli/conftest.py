@@ -51,6 +51,23 @@ async def upload(name: str, body: Body) -> None:
 async def anything(first, /, second: UUID, *, when: datetime | None = None, **rest: int) -> None:
     Path("anything").write_text(repr((first, second, when, rest)))
 
+@spooler.task(keep_result=60)
+async def count(job: Job, until: int = 3, hold: bool = False) -> dict[str, int]:
+    for number in range(until):
+        job.progress(number, until, "counting \\x1b[31m")
+        while hold and number == until - 1 and not Path("go").exists():
+            await asyncio.sleep(0.01)
+    return {"counted": until}
+
+@spooler.task(retries=0)
+async def logs(job: Job) -> None:
+    job.log.warning("line \\x1b[31m of %s", job.attempt)
+    raise ValueError("in vain")
+
+@spooler.task(executor="inline")
+def add(a: int, b: int) -> int:
+    return a + b
+
 @spooler.task(name="other.send_mail.twice")
 async def twice() -> None: ...
 

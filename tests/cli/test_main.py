@@ -62,7 +62,7 @@ def completed(words: str) -> str:
 
 
 def test_a_shell_completes_verbs_and_ids(run: Run) -> None:
-    assert completed("aspool re") == "plain,retry"
+    assert completed("aspool retr") == "plain,retry"
     run("send", "app", "send_mail", "to=a", "--id", "welcome-42")
     assert completed("aspool show wel") == "plain,welcome-42"
     assert completed("aspool show -d nowhere wel") == ""
