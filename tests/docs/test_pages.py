@@ -166,7 +166,7 @@ def test_the_page_can_be_followed(page: Path, shop: Shop) -> None:
 
 
 def test_every_block_has_a_language_that_is_known() -> None:
-    known = {"python", "console", "sh", "text", "ini", "json"}
+    known = {"python", "console", "sh", "text", "ini", "js", "json"}
     assert [
         f"{page.relative_to(ROOT)}:{block.line} {block.language}"
         for page in PAGES
