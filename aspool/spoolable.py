@@ -71,6 +71,7 @@ class Spoolable(Generic[P, T]):
         self.sender = sender
         self._returns = returns
         self._origins: dict[tuple[Spool, bool | None], Origin] = {}
+        self._executor = options.executor
         self._plainly: Using[P, T] = Using(self, PLAIN_CALL)
 
     def dump(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bytes, Body | None]:
@@ -129,7 +130,7 @@ class Spoolable(Generic[P, T]):
             "working_dir": None if working_dir is None else os.fspath(working_dir),
         }  # fmt: skip
         given = {key: value for key, value in per_message.items() if value is not None}
-        TaskOptions(executor=self.options.executor, **given).check(self.name)
+        TaskOptions(executor=self._executor, **given).check(self.name)
         written_buffer(buffer or {})
         options = CallOptions(
             at=at, priority=priority, id=id, expires=expires, spool=spool, buffer=dict(buffer or {}), per_message=given

@@ -120,6 +120,7 @@ class NamedTask(Spoolable[..., Any]):
 
     def __init__(self, name: str, sender: Sender) -> None:
         super().__init__(name, TaskOptions(), sender, Returns(None, name))
+        self._executor = "process"  # it may be one: what cannot be meant is ignored when it runs
 
     def __repr__(self) -> str:
         return f"<NamedTask {self.name}>"

@@ -12,7 +12,6 @@ from signal import SIGINT, SIGTERM, Signals
 
 import anyio
 
-from ..errors import SpoolUnusable
 from ..settings import WorkerSettings
 from ..spooler import Spooler
 from ..worker import Worker
@@ -21,15 +20,15 @@ logger = logging.getLogger("aspool.worker")
 
 
 def run_worker(spooler: Spooler, settings: WorkerSettings) -> None:
-    """Run a worker until it is stopped. Raises SpoolUnusable when a spool cannot be used."""
+    """Run a worker until it is stopped.
+
+    Raises SpoolUnusable when a spool cannot be used, and what the Spooler's resources raise.
+    """
     has_uvloop = importlib.util.find_spec("uvloop") is not None
-    unusable: BaseException | None = None
     try:
         anyio.run(_serve, spooler, settings, backend_options={"use_uvloop": has_uvloop})
-    except* SpoolUnusable as group:
-        unusable = _first(group)
-    if unusable is not None:
-        raise unusable
+    except BaseExceptionGroup as group:
+        raise _first(group) from None  # what went wrong, without the task groups around it
 
 
 def _first(group: BaseException) -> BaseException:

@@ -122,7 +122,11 @@ class Worker:
             stack.enter_context(_short_switches())
             resources = MISSING
             if self.spooler.resources is not None:
-                resources = await stack.enter_async_context(self.spooler.resources())
+                try:
+                    resources = await stack.enter_async_context(self.spooler.resources())
+                except Exception:
+                    logger.exception("the resources of the Spooler cannot be had, so the worker does not begin")
+                    raise
             for feed in self._feeds:
                 side = WorkerSide(self._frequency, self._limit, feed.cancel)
                 await stack.enter_async_context(feed.spool.serving(side))

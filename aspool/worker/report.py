@@ -1,8 +1,8 @@
 """The worker's own log lines: one observer of its events."""
 
 import logging
-import time
 
+from .. import clock
 from ..events import (
     Event,
     JobEnded,
@@ -43,7 +43,7 @@ def _log_end(event: JobEnded) -> None:
             "%s %s buried: %s%s", _safe(event.task), event.id, _safe(outcome.reason), _indented(outcome.traceback)
         )
     elif isinstance(outcome, PutOff):
-        wait, reason = outcome.due - time.time(), _safe(outcome.reason)
+        wait, reason = max(0.0, outcome.due - clock.now()), _safe(outcome.reason)
         logger.warning(
             "%s %s attempt %d: %s; again in %.1f s", _safe(event.task), event.id, event.attempt, reason, wait
         )

@@ -158,6 +158,14 @@ def test_whether_a_result_is_kept_is_known_where_the_function_is() -> None:
         lost.sync.result(timeout=20)
 
 
+def test_a_call_by_name_may_have_any_option() -> None:
+    spool = MemorySpool()
+    task = Spooler(spool).task_named("mail.send")
+    task.using(working_dir="/tmp", keep_result=60, retries=0).spool_sync()
+    with pytest.raises(TaskRefused, match=r"mail\.send: retries"):
+        task.using(retries=-1)
+
+
 @pytest.mark.parametrize(("args", "kwargs"), [((1, 2), {}), ((1,), {"number": 2}), ((), {"nmber": 1}), (("x",), {})])
 def test_arguments_that_do_not_fit_are_noticed_when_it_runs(args: Any, kwargs: Any) -> None:
     spooler = Spooler(MemorySpool())
