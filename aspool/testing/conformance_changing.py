@@ -12,7 +12,7 @@ import pytest
 from .. import clock
 from ..ids import new_id
 from ..outcomes import Buried, Cancelled, Changes, Done, PutOff
-from ..protocol import Spool, Whereabouts
+from ..protocol import Follows, Spool, Whereabouts
 from ..results import state_of
 from .conformance import claimed, message, nothing, put, settle
 from .conformance_following import KEPT, served, until, until_state
@@ -160,9 +160,10 @@ class ChangingConformance:
 
     async def test_another_priority(self, spool: Spool) -> None:
         first, second = message(priority=2), message()
+        await put(spool, first, second)
+        assert isinstance(spool, Follows)
+        assert await spool.reschedule(second.id, Whereabouts(second.due, None), None, 1)
         async with served(spool) as here:
-            await put(spool, first, second)
-            assert await here.tickets.reschedule(second.id, Whereabouts(second.due, None), None, 1)
             claims = [await here.claim()]
             claims.append(await here.claim())
             assert [claim.message.id for claim in claims] == [second.id, first.id]
