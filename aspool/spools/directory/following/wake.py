@@ -5,6 +5,7 @@ One inotify instance for all followers of an event loop and spool; without one t
 
 import contextlib
 import os
+import threading
 from asyncio import get_running_loop
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -115,9 +116,14 @@ class Ringer:
                 self._inotify.rm_watch(number)
         self._listeners.clear()
         get_running_loop().remove_reader(self._inotify.fileno())
-        descriptors.release(self._inotify.fileno())
-        self._inotify.close()
+        # The kernel takes 15 ms to close one (it waits for all who may still read its lists): not on the event loop.
+        threading.Thread(target=_shut, args=(self._inotify,), name="aspool inotify", daemon=True).start()
         self._inotify = None
+
+
+def _shut(inotify: Any) -> None:
+    descriptors.release(inotify.fileno())
+    inotify.close()
 
 
 def new_inotify() -> Any:
