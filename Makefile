@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
+PARALLEL ?= -n 2
 
 .PHONY: help demo test lint docs pictures bench bench-peers venv clean
 .NOTPARALLEL:
@@ -24,7 +25,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/photos/demo.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NotRequired
 
@@ -212,7 +212,7 @@ class Arguments:
         return json_adapter(fields, self.task)
 
     def _hints(self) -> dict[str, Any]:
-        return type_hints(self.function, self.task)
+        return type_hints(self.function, self.task, [parameter.name for parameter in self._plain])
 
 
 def unchecked(args: tuple[Any, ...], kwargs: Mapping[str, Any], task: str) -> tuple[bytes, Body | None]:
@@ -253,12 +253,19 @@ def json_adapter(fields: Mapping[str, Any], task: str) -> "TypeAdapter[Any]":
         raise TaskRefused(f"{task}: its parameters cannot be written down: {error}") from None
 
 
-def type_hints(function: Callable[..., Any], task: str) -> dict[str, Any]:
-    """The type hints of a function, resolved. Raises TaskRefused."""
+def type_hints(function: Callable[..., Any], task: str, names: Sequence[str]) -> dict[str, Any]:
+    """The type hints of a function with these names, resolved. Raises TaskRefused.
+
+    The others need not be there: a Job's resources may be known under TYPE_CHECKING only.
+    """
     function = inspect.unwrap(function)
     module = sys.modules.get(getattr(function, "__module__", ""), None)
+    hints = getattr(function, "__annotations__", {})
+    wanted = types.SimpleNamespace(__annotations__={name: hints[name] for name in names if name in hints})
     try:
-        return typing.get_type_hints(function, getattr(module, "__dict__", None), include_extras=True)
+        return typing.get_type_hints(
+            wanted, getattr(module, "__dict__", getattr(function, "__globals__", None)), include_extras=True
+        )
     except Exception as error:
         raise TaskRefused(f"{task}: a type hint cannot be resolved: {error}") from None
 

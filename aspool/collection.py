@@ -11,7 +11,7 @@ from .addresses import Address
 from .body import Body
 from .errors import CallError, TaskRefused
 from .job import Job
-from .options import Executor, TaskOptions
+from .options import Executor, options_of
 from .protocol import Spool
 from .retry import Backoff
 from .spoolable import Sender
@@ -99,8 +99,9 @@ class Tasks(Generic[Resources]):
         def decorate(function: Any) -> Task[..., Any, Any]:
             if not callable(function) or not hasattr(function, "__qualname__"):
                 raise TaskRefused(f"@spooler.task decorates a function (def or async def), not {function!r}")
+            task_name = self._name(name, function)
             task: Task[..., Any, Any] = Task(
-                function, self._name(name, function), TaskOptions(retry_on=classes, **options), self._sender()
+                function, task_name, options_of(task_name, retry_on=classes, **options), self._sender()
             )
             self.register(task)
             return task
@@ -117,21 +118,30 @@ class Tasks(Generic[Resources]):
 
     def register(self, task: Task[..., Any, Any]) -> None:
         """Know a task, here and where this group is included. Raises TaskRefused when its name is taken."""
-        known = self.tasks.get(task.name)
-        if known is not None and _place(known) != _place(task):
-            raise TaskRefused(f"two tasks are called {task.name}: give one of them another name=")
+        self._check(task)
+        for group in self._line():
+            group.tasks[task.name] = task
+
+    def _check(self, task: Task[..., Any, Any]) -> None:
         if len(task.name.encode()) > LONGEST_NAME:
             raise TaskRefused(f"the task name {task.name[:60]!r}… is longer than {LONGEST_NAME} bytes")
-        if self._owner is not None:
-            self._owner.register(task)
-        self.tasks[task.name] = task
+        for group in self._line():
+            known = group.tasks.get(task.name)
+            if known is not None and _place(known) != _place(task):
+                raise TaskRefused(f"two tasks are called {task.name}: give one of them another name=")
+
+    def _line(self) -> list["Tasks[Any]"]:
+        """This group, the one that includes it, and so on."""
+        return [self] if self._owner is None else [self, *self._owner._line()]  # noqa: SLF001 - of this class
 
     def include(self, tasks: "Tasks[Resources]") -> None:
         """Take in a group, with what is added to it later. Raises TaskRefused when it is elsewhere already."""
         if tasks._owner not in (None, self):  # noqa: SLF001 - of this class, here and below
             raise TaskRefused(f"{tasks!r} is included elsewhere already: its tasks can spool to one Spooler only")
-        if tasks is self:
+        if tasks in self._line():
             raise TaskRefused("a group of tasks cannot include itself")
+        for task in tasks.tasks.values():
+            self._check(task)
         for task in tasks.tasks.values():
             self.register(task)
         if tasks._owner is None:  # noqa: SLF001
@@ -143,6 +153,10 @@ class Tasks(Generic[Resources]):
         """The modules to import, in a process of its own, before the tasks of this group can spool."""
         here = [self._included_by] if self._included_by else []
         return here if self._owner is None else here + self._owner.included_by()
+
+    def owner(self) -> "Tasks[Any]":
+        """The Spooler that includes this group, or the outermost group."""
+        return self if self._owner is None else self._owner.owner()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.prefix or len(self.tasks)}>"

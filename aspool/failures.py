@@ -11,7 +11,9 @@ from .outcomes import Bury, Retry, SpoolReturn
 
 _PACKAGE = __file__.rpartition("/")[0] + "/"
 _PLAIN = (str, int, float, bool, type(None))
-LONGEST_TRACEBACK = 20_000  # characters
+LONGEST_TRACEBACK = 20_000  # characters, of a reason too
+LONGEST_VALUES = 100_000  # characters in an exception that is made again
+_WIDEST = 10_000  # bits of a number in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,16 @@ def failure_of(error: BaseException, retry_on: tuple[type[BaseException], ...] |
     """What an exception means; `retry_on` are the classes that are worth a retry (None: all)."""
     if isinstance(error, Retry):
         return Failure(
-            str(error), _traceback(error.__cause__), delay=error.delay, count=error.count, error=written(error)
+            _reason(error), _traceback(error.__cause__), delay=error.delay, count=error.count, error=written(error)
         )
     if isinstance(error, Bury):
-        return Failure(str(error), _traceback(error.__cause__), retriable=False, error=written(error))
+        return Failure(_reason(error), _traceback(error.__cause__), retriable=False, error=written(error))
     may_retry = retry_on is None or isinstance(error, retry_on)
     return Failure(_one_line(error), _traceback(error), retriable=may_retry, error=written(error))
+
+
+def _reason(error: Retry | Bury) -> str:
+    return _text(error)[:LONGEST_TRACEBACK] or type(error).__name__
 
 
 def _one_line(error: BaseException) -> str:
@@ -70,22 +76,27 @@ def _traceback(error: BaseException | None) -> str:
 
 
 def written(error: BaseException) -> dict[str, Any] | None:
-    """An exception as JSON can have it; None when something in it is no plain value."""
+    """An exception as JSON can have it; None when something in it is no plain value, or it is very large."""
     kind = type(error)
     attributes = {key: value for key, value in vars(error).items() if key != "__notes__"}
-    if not _is_plain([*error.args, *attributes.values()]):
+    text = _text(error)
+    if not _is_plain([text, *error.args, *attributes, *attributes.values()]):
         return None
     return {
         "module": kind.__module__,
         "class": kind.__qualname__,
         "args": list(error.args),
         "attributes": attributes,
-        "text": _text(error),
+        "text": text,
     }
 
 
 def _is_plain(values: list[Any]) -> bool:
-    return all(isinstance(value, _PLAIN) and type(value) in _PLAIN for value in values)
+    return (
+        all(isinstance(value, _PLAIN) and type(value) in _PLAIN for value in values)
+        and sum(len(value) for value in values if type(value) is str) <= LONGEST_VALUES
+        and all(value.bit_length() <= _WIDEST for value in values if type(value) is int)
+    )
 
 
 def _text(error: BaseException) -> str:
@@ -111,7 +122,9 @@ def _made_again(error: Mapping[str, Any]) -> Exception | None:
         kind: Any = sys.modules[error["module"]]
         for part in error["class"].split("."):
             kind = getattr(kind, part)
-        if not (isinstance(kind, type) and issubclass(kind, Exception)) or not _is_plain(error["args"]):
+        if not (isinstance(kind, type) and issubclass(kind, Exception)) or issubclass(kind, StopIteration):
+            return None  # a StopIteration cannot leave a coroutine
+        if not _is_plain([*error["args"], *error["attributes"].values()]) or "__notes__" in error["attributes"]:
             return None
         exception = kind.__new__(kind, *error["args"])
         vars(exception).update(error["attributes"])

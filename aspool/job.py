@@ -14,6 +14,7 @@ from typing import Any, Generic, Protocol, cast
 from typing_extensions import TypeVar
 
 from . import clock
+from .errors import CallError
 from .moments import Moment, timestamp
 from .outcomes import Changes
 from .protocol import Progress
@@ -103,11 +104,11 @@ class _Made:
 class Job(Generic[Resources_co]):
     """One run of a message. The type parameter is what the worker's resources are, if the task uses them.
 
-    `id` of the message, `task` its name, `attempt` counts from 1; `retries_left` after this one, which may be set;
+    `id` of the message, `task` its name, `attempt` counts from 1;
     `cancelled`: somebody wants it to stop (for a function in a thread, which nothing else can stop).
     """
 
-    __slots__ = ("_at", "_given", "_made", "_side", "attempt", "cancelled", "id", "retries_left", "task")
+    __slots__ = ("_at", "_given", "_made", "_retries_left", "_side", "attempt", "cancelled", "id", "task")
 
     def __init__(
         self,
@@ -123,7 +124,7 @@ class Job(Generic[Resources_co]):
         self.id = id
         self.task = task
         self.attempt = attempt
-        self.retries_left = retries_left
+        self._retries_left = retries_left
         self.cancelled = False
         self._at = at
         self._given = buffer
@@ -137,6 +138,17 @@ class Job(Generic[Resources_co]):
 
     def __repr__(self) -> str:
         return f"<Job {self.id or 'detached'} {self.task} attempt {self.attempt}>"
+
+    @property
+    def retries_left(self) -> int:
+        """How many runs may come after this one. It may be set; raises CallError for what is no whole number from 0."""
+        return self._retries_left
+
+    @retries_left.setter
+    def retries_left(self, count: int) -> None:
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            raise CallError(f"retries_left must be a whole number from 0, not {count!r}")
+        self._retries_left = count
 
     @property
     def at(self) -> float:
@@ -164,9 +176,11 @@ class Job(Generic[Resources_co]):
     def buffer(self) -> dict[str, Any]:
         """A small dict that travels to the next attempt, and to what `again` spools: JSON, 32 KiB at most."""
         made = self._own()
-        if made.buffer is None:  # a copy of its own, so that a change can be told
-            made.buffer = json.loads(json.dumps(self._given)) if self._given else {}
-        return made.buffer
+        if made.buffer is not None:
+            return made.buffer
+        own: dict[str, Any] = json.loads(json.dumps(self._given)) if self._given else {}
+        made.buffer = own  # a copy, so that a change can be told
+        return own
 
     def leave_side(self) -> None:
         """The run has ended: whoever kept the job speaks for nobody's seat any more (the worker's part).
@@ -192,9 +206,9 @@ class Job(Generic[Resources_co]):
         `allowed`: how many retries the message had in all; `options` are its own.
         """
         given, buffer, retries = self._given or {}, self.touched_buffer, options.get("retries")
-        if self.retries_left != max(0, allowed - self.attempt + 1):
-            retries = self.attempt - 1 + self.retries_left
-        elif buffer is None or buffer == given:
+        if self._retries_left != max(0, allowed - self.attempt + 1):
+            retries = self.attempt - 1 + self._retries_left
+        elif buffer is None or _is_same(buffer, given):
             return None
         return Changes(given if buffer is None else buffer, retries)
 
@@ -206,8 +220,11 @@ class Job(Generic[Resources_co]):
     # --- telling how it goes ---------------------------------------------------------------------------------
 
     def progress(self, done: float, total: float | None = None, text: str = "") -> None:
-        """Tell how far the job is: shown by tickets and the command line, from any process. A few microseconds."""
-        self._side.progressed(Progress(done, total, text))
+        """Tell how far the job is: shown by tickets and the command line, from any process. A few microseconds.
+
+        Raises TypeError or ValueError for what is no number.
+        """
+        self._side.progressed(Progress(float(done), None if total is None else float(total), str(text)))
 
     def track(self, items: "Tracked[Item]", total: float | None = None, text: str = "") -> "Track[Item]":
         """The items, one after another, with the progress told: `for x in job.track(…)`, also `async for`.
@@ -248,6 +265,14 @@ class Job(Generic[Resources_co]):
 
 
 Tracked = Iterable[Item] | AsyncIterable[Item]
+
+
+def _is_same(buffer: object, given: object) -> bool:
+    """Whether a buffer is as it was; what cannot be compared has been changed."""
+    try:
+        return bool(buffer == given)
+    except Exception:  # a value of the task's own, as an array
+        return False
 
 
 class Track(Generic[Item]):

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from .addresses import Address
@@ -38,7 +38,7 @@ class TaskOptions:
             raise TaskRefused(f"{task}: backoff must be seconds from 0, or a callable, not {self.backoff!r}")
         for option, seconds in (("harakiri", self.harakiri), ("keep_result", self.keep_result)):
             if seconds is not None and not (_is_number(seconds, least=0) and seconds):
-                raise TaskRefused(f"{task}: {option} must be more than 0 seconds, not {seconds!r}")
+                raise TaskRefused(f"{task}: {option} must be a number of seconds, more than 0, not {seconds!r}")
         if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in self.retry_on or ()):
             raise TaskRefused(f"{task}: retry_on must be exception classes, not {self.retry_on!r}")
         checked_priority(self.priority)
@@ -54,6 +54,15 @@ class TaskOptions:
                 f'{task}: working_dir needs executor="process": a process has one working directory, which all jobs '
                 "on its event loop and in its threads share"
             )
+
+
+def options_of(task: str, **options: Any) -> TaskOptions:
+    """The options of a decorator. Raises TaskRefused for one that does not exist."""
+    known = {option.name for option in fields(TaskOptions)}
+    if unknown := options.keys() - known:
+        there_are = ", ".join(sorted(known | {"name"}))
+        raise TaskRefused(f"{task}: a task has no option {', '.join(sorted(unknown))}; there are {there_are}")
+    return TaskOptions(**options)
 
 
 def _is_number(value: object, *, least: float) -> bool:

@@ -39,7 +39,7 @@ class RetryPolicy:
 
 def _bounded(seconds: float) -> float:
     """A wait that may be added to any moment; NaN is none. Raises TypeError for what is no number."""
-    return max(0.0, min(LONGEST_DELAY, seconds)) if seconds == seconds else 0.0
+    return float(max(0.0, min(LONGEST_DELAY, seconds))) if seconds == seconds else 0.0
 
 
 def crash_wait(crashes: int) -> float:

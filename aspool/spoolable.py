@@ -13,7 +13,7 @@ from .errors import CallError, TaskRefused
 from .ids import checked_id, checked_priority, new_id
 from .message import Message, written_buffer
 from .moments import Moment, timestamp
-from .options import PLAIN_CALL, CallOptions, TaskOptions
+from .options import PLAIN_CALL, CallOptions, Executor, TaskOptions
 from .protocol import Spool, Stored, Whereabouts
 from .results import Returns
 from .ticket import Origin, Ticket, ended_at_once
@@ -71,7 +71,7 @@ class Spoolable(Generic[P, T]):
         self.sender = sender
         self._returns = returns
         self._origins: dict[tuple[Spool, bool | None], Origin] = {}
-        self._executor = options.executor
+        self._executor: Executor = options.executor
         self._plainly: Using[P, T] = Using(self, PLAIN_CALL)
 
     def dump(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bytes, Body | None]:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
+from inspect import iscoroutinefunction, signature
 from typing import Any, TypeVar, overload
 
 from . import portal
@@ -17,7 +18,7 @@ from .ids import checked_id
 from .message import Message
 from .middleware import Middleware
 from .moments import Moment
-from .options import Executor, TaskOptions
+from .options import Executor, options_of
 from .protocol import Pauses, PutsBlocking, Spool, Stored
 from .raw import Variables, raw_call
 from .results import Returns
@@ -67,6 +68,7 @@ class Spooler(Tasks[Resources]):
         self.middleware = list(middleware)
         self.observers = list(observers)
         self.resources = resources
+        _check_around(self)
 
     @property
     def frequency(self) -> float | None:
@@ -112,7 +114,7 @@ class Spooler(Tasks[Resources]):
         def decorate(function: Any) -> Any:
             if self.raw_handler is not None and default_name(self.raw_handler.function) != default_name(function):
                 raise TaskRefused("this Spooler has a handler already: one function gets all raw messages")
-            self.raw_handler = Task(function, HANDLER, TaskOptions(**options), self)
+            self.raw_handler = Task(function, HANDLER, options_of(HANDLER, **options), self)
             return function
 
         return decorate if function is None else decorate(function)
@@ -273,6 +275,28 @@ class Spooler(Tasks[Resources]):
                 known = {other.address: other for other in self._spools.values()}
                 self._by_address[text] = known.get(made.address, made)
             return self._by_address[text]
+
+
+def _check_around(spooler: Spooler[Any]) -> None:
+    """Raises CallError for what would fail only when tasks run, each of them."""
+    for layer in spooler.middleware:
+        if not callable(layer) or not _takes(layer, 2):
+            raise CallError(f"a middleware is `async def middleware(job, call_next)`, not {layer!r}")
+    for observer in spooler.observers:
+        if not callable(observer) or iscoroutinefunction(observer) or not _takes(observer, 1):
+            raise CallError(f"an observer is a quick `def observer(event)`, and not async, not {observer!r}")
+    if spooler.resources is not None and (not callable(spooler.resources) or hasattr(spooler.resources, "__aenter__")):
+        raise CallError("resources= takes what makes an async context manager: resources=pool, not resources=pool()")
+
+
+def _takes(function: Callable[..., Any], count: int) -> bool:
+    try:
+        signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without a signature
+        return True
+    return True
 
 
 _ANY = Returns(None, "the task")

@@ -12,6 +12,7 @@ from .errors import NoResult, Unsupported
 from .ids import checked_priority
 from .moments import Moment, timestamp
 from .protocol import Follower, Follows, Progress, Standing, State, Whereabouts
+from .records import reason_of
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -48,11 +49,15 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What `watch` tells: how the message stands, which attempt it is, and how far its job got."""
+    """What `watch` tells: how the message stands, which attempt it is, and how far its job got.
+
+    `attempt` is 0 where nobody knows it any more; `reason` says why a task is dead or cancelled.
+    """
 
     state: State
     attempt: int = 0
     progress: Progress | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ class Ticket(Generic[T_co]):
         async with self._following() as follower:
             while True:
                 standing = await follower.look()
-                update = Update(standing.state, standing.attempt, standing.progress)
+                update = Update(standing.state, standing.attempt, standing.progress, reason_of(standing.record))
                 if update != last:
                     yield update
                     last = update

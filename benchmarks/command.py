@@ -19,7 +19,9 @@ from .scenario import Scenario
 from .session import Session
 from .terminal import Screen
 
-GROUPS = ("start", "enqueue", "drain", "workers", "latency", "busy_loop", "backlog", "idle", "bodies")
+GROUPS = (
+    "start", "enqueue", "drain", "workers", "limits", "latency", "tickets", "busy_loop", "backlog", "idle", "bodies",
+)  # fmt: skip
 ON_REQUEST = ("peers",)  # they need other queues: `make bench-peers`
 RESULTS = Path(__file__).with_name("results.jsonl")
 DIRECTORY = "BENCH_DIR"

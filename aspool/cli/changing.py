@@ -8,15 +8,15 @@ from datetime import datetime
 
 import click
 
-from ..protocol import Browsable, Listed
+from ..protocol import Browsable, Listed, Spool
 from ..spools.directory.browse import ALL_STATES
 from . import output
 from .escape import safe
 from .failures import Failure, Misuse
-from .finding import complete_id, find_all
+from .finding import Found, complete_id, find_all, there
 from .looking import state_option
 from .parameters import seconds
-from .places import app_argument, browsable, spool_option, spools_of
+from .places import app_argument, app_option, browsable, spool_option, spools_of
 
 REQUEUED_STATES = ("dead", "retrying", "scheduled", "unknown", "waiting")
 yes_option = click.option("--yes", is_flag=True, help="do not ask")
@@ -34,17 +34,17 @@ class Done:
 @click.command()
 @ids_argument
 @spool_option
+@app_option
 @click.option(
-    "--all",
-    "everything",
-    is_flag=True,
-    help="all messages of the state (dead ones, unless --state says more)",
+    "--all", "everything", is_flag=True, help="all messages of the state (dead ones, unless --state says more)"
 )
 @click.option(
     "--state", "states", multiple=True, type=click.Choice(REQUEUED_STATES), help="only messages in this state"
 )
 @yes_option
-def retry(ids: Sequence[str], address: str | None, everything: bool, states: Sequence[str], yes: bool) -> None:
+def retry(
+    ids: Sequence[str], address: str | None, app: str | None, everything: bool, states: Sequence[str], yes: bool
+) -> None:
     """Let messages run now, their counts of attempts and crashes back at 0.
 
     An ID may be the beginning or the end of one. Messages need not be dead: one that waits for its moment or for its
@@ -52,19 +52,25 @@ def retry(ids: Sequence[str], address: str | None, everything: bool, states: Seq
     """
     if bool(ids) == everything:
         raise Misuse("name the messages to retry, or give --all, and not both")
-    (spool,) = spools_of(None, address)
-    place = browsable(spool)
+    spools = there(app, address)
     wanted = frozenset(states or (["dead"] if everything else []))
-    items = place.browse(wanted) if everything else find_all(place, ids, wanted)
-    if everything and items:
-        _ask(f"Let {output.count(len(items), 'message')} of {spool.address} run again?", yes)
-    _tell([_requeued(place, item) for item in items], "is due now")
+    if everything:
+        found = [Found(spool, item) for spool in spools for item in browsable(spool).browse(wanted)]
+    else:
+        found = find_all(spools, ids, wanted)
+    if everything and found:
+        _ask(f"Let {output.count(len(found), 'message')} of {_addresses(found)} run again?", yes)
+    _tell([_requeued(*one) for one in found], "is due now")
 
 
-def _requeued(place: Browsable, item: Listed) -> Done:
+def _addresses(found: Sequence[Found]) -> str:
+    return " and ".join(dict.fromkeys(one.spool.address for one in found))
+
+
+def _requeued(spool: Spool, item: Listed) -> Done:
     if item.state == "corrupt":
         return Done(item, f"it is broken, so it cannot run ({item.reason})")
-    return Done(item, "" if place.requeue(item, time.time()) else _why_not(item))
+    return Done(item, "" if browsable(spool).requeue(item, time.time()) else _why_not(item))
 
 
 def _why_not(item: Listed) -> str:
@@ -74,25 +80,24 @@ def _why_not(item: Listed) -> str:
 @click.command()
 @ids_argument
 @spool_option
+@app_option
 @state_option
 @yes_option
-def rm(ids: Sequence[str], address: str | None, states: Sequence[str], yes: bool) -> None:
+def rm(ids: Sequence[str], address: str | None, app: str | None, states: Sequence[str], yes: bool) -> None:
     """Remove messages for good, in whatever state they are; but not one that a worker runs.
 
     An ID may be the beginning or the end of one.
     """
     if not ids:
         raise Misuse("name the messages to remove; `aspool purge` removes all of a state")
-    (spool,) = spools_of(None, address)
-    place = browsable(spool)
-    items = find_all(place, ids, frozenset(states))
-    names = "\n".join(f"  {safe(item.id)}  {item.state}  {safe(item.task or '(raw)')}" for item in items)
-    _ask(f"{names}\nRemove {output.count(len(items), 'message')} from {spool.address} for good?", yes)
-    _tell([_deleted(place, item) for item in items], "is removed")
+    found = find_all(there(app, address), ids, frozenset(states))
+    names = "\n".join(f"  {safe(item.id)}  {item.state}  {safe(item.task or '(raw)')}" for _, item in found)
+    _ask(f"{names}\nRemove {output.count(len(found), 'message')} from {_addresses(found)} for good?", yes)
+    _tell([_deleted(*one) for one in found], "is removed")
 
 
-def _deleted(place: Browsable, item: Listed) -> Done:
-    return Done(item, "" if place.delete(item) else _why_not(item))
+def _deleted(spool: Spool, item: Listed) -> Done:
+    return Done(item, "" if browsable(spool).delete(item) else _why_not(item))
 
 
 @click.command()
@@ -114,7 +119,7 @@ def purge(app: str | None, address: str | None, states: Sequence[str], older_tha
         what = output.count(len(items), f"{' or '.join(states)} message")
         if items:
             _ask(f"Remove {what} from {spool.address} for good?", yes)
-        done = [_deleted(place, item) for item in items]
+        done = [_deleted(spool, item) for item in items]
         _tell_failures(done)
         click.echo(
             f"removed {output.count(sum(not one.why for one in done), 'message')} from {safe(spool.address)}",

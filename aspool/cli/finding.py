@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import click
 from click.shell_completion import CompletionItem
@@ -11,24 +12,38 @@ from ..ids import ID_PATTERN
 from ..protocol import Browsable, Listed, Spool
 from .ending import NOTHING_KNOWN, standing_of
 from .failures import Failure, Misuse
+from .output import CUT
 from .places import browsable, spools_of
 
 FILE = "uwsgi_spoolfile_on_"
 OFFERED = 200  # messages that are looked at for a completion
 
 
-def find_one(spool: Browsable, text: str, states: frozenset[str]) -> Listed:
+class Found(NamedTuple):
+    """A message, and the spool that has it."""
+
+    spool: Spool
+    item: Listed
+
+
+def find_one(spools: Sequence[Spool], text: str, states: frozenset[str]) -> Found:
     """The one message whose id is `text`, or begins or ends with it; a file's name or path does too.
 
     Raises Failure when there is none, Misuse (which lists them) when there are several.
     """
-    found = [item for item in _matching(spool, text) if not states or item.state in states]
+    found = [one for one in _everywhere(spools, text) if not states or one.item.state in states]
     if len(found) == 1:
         return found[0]
     if found:
-        raise _several(text, found)
+        raise _several(text, [one.item for one in found])
     which = f" and the state {' or '.join(sorted(states))}" if states else ""
     raise Failure(f"no message here has the id {text}{which}; `aspool ls` lists what there is")
+
+
+def _everywhere(spools: Sequence[Spool], text: str) -> list[Found]:
+    """What matches in any of the spools; where one has that very id, no others."""
+    matching = [Found(spool, item) for spool in spools for item in _matching(browsable(spool), text)]
+    return [one for one in matching if one.item.id == text] or matching
 
 
 def _several(text: str, found: Sequence[Listed]) -> Misuse:
@@ -70,9 +85,7 @@ def there(app: str | None, address: str | None) -> list[Spool]:
 
 
 def _target(spools: Sequence[Spool], text: str) -> Target:
-    matching = [(spool, item) for spool in spools for item in _matching(browsable(spool), text)]
-    exact = [(spool, item) for spool, item in matching if item.id == text]
-    found = exact or matching
+    found = _everywhere(spools, text)
     if len(found) == 1:
         ((spool, item),) = found
         return Target(spool, item.id, item.task or "", item.state)
@@ -94,13 +107,17 @@ def is_known(spool: Spool, id: str) -> bool:
     return ID_PATTERN.fullmatch(id) is not None and anyio.run(standing_of, spool, id).state != NOTHING_KNOWN.state
 
 
-def find_all(spool: Browsable, texts: Sequence[str], states: frozenset[str]) -> list[Listed]:
+def find_all(spools: Sequence[Spool], texts: Sequence[str], states: frozenset[str]) -> list[Found]:
     """A message for each text, none twice. Nothing is done to any of them if one text is wrong."""
-    found = {item.name or item.id: item for item in (find_one(spool, text, states) for text in texts)}
-    return list(found.values())
+    found = [find_one(spools, text, states) for text in texts]
+    return list({(one.spool.address, one.item.name or one.item.id): one for one in found}.values())
 
 
 def _matching(spool: Browsable, text: str) -> Sequence[Listed]:
+    if CUT in text:  # as a listing shows a long one
+        beginning, _, end = text.partition(CUT)
+        found = spool.find(beginning or end) if beginning or end else []
+        return [item for item in found if item.id.startswith(beginning) and item.id.endswith(end)]
     if FILE not in text:
         return spool.find(text) if text else []
     name = text[text.index(FILE) :]
@@ -120,8 +137,8 @@ def _candidate(item: Listed) -> str:
 def complete_id(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
     """What a shell offers for an id. Never fails: whatever is wrong is told when the verb runs."""
     try:
-        (spool,) = spools_of(None, ctx.params.get("address"))
-        listed = browsable(spool).browse(limit=OFFERED)
+        spools = there(ctx.params.get("app"), ctx.params.get("address"))
+        listed = [item for spool in spools for item in browsable(spool).browse(limit=OFFERED)]
     except Exception:
         return []
     return [

@@ -12,9 +12,9 @@ from ..spools.directory.browse import ALL_STATES
 from . import gauge, output, pausing
 from .ending import Ending, ending_of, log_of, standing_of
 from .failures import Failure
-from .finding import complete_id, find_one, is_known
+from .finding import complete_id, find_one, is_known, there
 from .output import Column
-from .places import app_argument, browsable, spool_option, spools_of
+from .places import app_argument, app_option, browsable, spool_option, spools_of
 
 STYLES = {"running": "cyan", "retrying": "yellow", "unknown": "yellow", "done": "green", "cancelled": "yellow",
           "dead": "red", "corrupt": "red"}  # fmt: skip
@@ -96,24 +96,25 @@ def _print_list(spool: Spool, found: Sequence[Listed], is_cut: bool) -> None:
 @click.command()
 @click.argument("id", shell_complete=complete_id)
 @spool_option
+@app_option
 @state_option
 @json_option
-def show(id: str, address: str | None, states: Sequence[str], as_json: bool) -> None:
+def show(id: str, address: str | None, app: str | None, states: Sequence[str], as_json: bool) -> None:
     """Show all of one message: what it calls, with which arguments, and why it is where it is.
 
     ID may be the beginning or the end of an id, or the name of a file in the spool. Of a message that has ended the
     kept result is shown, or why there is none; for that the whole id is needed.
     """
-    (spool,) = spools_of(None, address)
-    place = browsable(spool)
+    spools = there(app, address)
     try:
-        found = find_one(place, id, frozenset(states))
+        spool, found = find_one(spools, id, frozenset(states))
     except Failure:
-        if states or not is_known(spool, id):
+        ended_in = next((spool for spool in spools if is_known(spool, id)), None)
+        if states or ended_in is None:
             raise
-        _show_end(spool, id, as_json=as_json)
+        _show_end(ended_in, id, as_json=as_json)
         return
-    details = place.read(found)
+    details = browsable(spool).read(found)
     running = _run_of(spool, details.listed)
     if as_json:
         output.print_json(_details_record(spool, details, running))

@@ -7,13 +7,20 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from .escape import safe
 
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
 DAY = 86400.0
+LONG_ID = 20  # characters
+CUT = "…"
+ANY_WIDTH = 10_000  # columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ def _print_rich(title: str, columns: Sequence[Column], rows: Sequence[Sequence[A
     for row in rows:
         table.add_row(*(Text(*_cell(columns[at], row[at])) for at in shown))
     click.secho(safe(title), bold=True)  # not the table's own, which would be broken to its width
-    print_rich(table)
+    _print_fitting(table)
 
 
 def _cell(column: Column, value: Any) -> tuple[str, str]:
@@ -96,11 +103,18 @@ def _cell(column: Column, value: Any) -> tuple[str, str]:
     return safe(column.told(value)), column.styles.get(str(value), "")
 
 
-def print_rich(what: Any) -> None:
-    """Anything of rich; its text must be safe already."""
+def _print_fitting(table: "Table") -> None:
+    """With less air between the columns, where the terminal is narrow; only then are cells broken."""
+    console = _console()
+    if console.measure(table, options=console.options.update(max_width=ANY_WIDTH)).maximum > console.width:
+        table.padding = (0, 0)
+    console.print(table)
+
+
+def _console() -> "Console":
     from rich.console import Console
 
-    Console(highlight=False, markup=False, emoji=False).print(what)
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 # --- values as people read them ---------------------------------------------------------------------------------
@@ -133,9 +147,14 @@ def size(count: int) -> str:
 
 
 def short_id(id: str) -> str:
-    """Of an id that aspool made, the end that tells it from others; every verb takes that for the whole."""
+    """Of an id that aspool made, the end that tells it from others; of a long one, beginning and end with … between.
+
+    Every verb takes that for the whole.
+    """
     made_here = len(id) == 22 and all(char in "0123456789abcdef" for char in id)
-    return id[-8:] if made_here else id
+    if made_here:
+        return id[-8:]
+    return id if len(id) <= LONG_ID else f"{id[: LONG_ID // 2]}{CUT}{id[1 - LONG_ID // 2 :]}"
 
 
 def count(number: int, what: str) -> str:

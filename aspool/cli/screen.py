@@ -102,6 +102,8 @@ def _counts(view: View) -> "Text":
     if view.tally is None:
         return line.append("counting …", "dim")
     for state, number in view.tally.counts.items():
+        if state == "unknown" and not number:  # a line of 80 characters has no room for it
+            continue
         style = STYLES.get(state, "") if number else "dim"
         line.append(state, style or "default").append(f" {number:,}   ", "bold" if number else "dim")
     return line

@@ -31,7 +31,8 @@ def top(app: str | None, address: str | None, interval: float, once: bool, as_js
     """Show the workers, what they run and how far it is, the counts and the rates: live, until q or Ctrl-C.
 
     Messages are counted in the background, by their names, and the less often the longer it takes; "running" are
-    the jobs that workers show, which is not what ends within a moment. The rates are of the last 10 seconds:
+    the jobs that workers show, which is not what ends within a moment; "unknown" are messages whose task no worker
+    knows, as far as they are among the first 1,000 due ones. The rates are of the last 10 seconds:
     "put" are messages that came into the spool, "ended" those that left it, done, dead, cancelled or removed.
     With APP (module:attribute) all its spools.
 

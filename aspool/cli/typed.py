@@ -2,12 +2,12 @@
 
 import inspect
 import json
-import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
+from ..arguments import type_hints
 from ..body import Body
 from ..errors import ArgumentsRefused, ArgumentsUnfit
 from ..task import Task
@@ -69,11 +69,11 @@ def _value(task: AnyTask, key: str, text: str) -> Any:
 
 
 def _hint(task: AnyTask, key: str) -> Any:
-    """The hint of a parameter; that of **kwargs for every further key."""
-    hints = typing.get_type_hints(inspect.unwrap(task.function), include_extras=True)
+    """The hint of a parameter; that of **kwargs for every further key. Raises TaskRefused if it has no meaning."""
     parameters = task.arguments.signature.parameters
     rest = [one.name for one in parameters.values() if one.kind is inspect.Parameter.VAR_KEYWORD]
-    return hints.get(key if key in parameters or not rest else rest[0], Any)
+    name = key if key in parameters or not rest else rest[0]
+    return type_hints(task.function, task.name, [name]).get(name, Any)
 
 
 def _takes(hint: Any, text: str) -> bool:

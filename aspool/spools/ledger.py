@@ -9,10 +9,11 @@ from threading import Lock
 from typing import cast
 
 from .. import clock
+from ..failures import Failure
 from ..message import Message
 from ..outcomes import Buried, Cancelled, Done, Kept
 from ..protocol import Entry, Progress, Standing, State
-from ..results import cancelled_record, state_of
+from ..records import cancelled_record, dead_record, state_of
 from .bell import Bell
 
 CANCELLED_KEPT = 3600.0  # seconds that a cancelled message is remembered, if nothing else is said
@@ -60,9 +61,12 @@ class Ledger:
         if kept is not None:
             self._keep_record(id, kept)
         state: State = "done" if isinstance(outcome, Done) else "dead" if isinstance(outcome, Buried) else "cancelled"
-        attempt = outcome.attempt if isinstance(outcome, Buried) else 0 if line is None else line.message.attempt + 1
+        attempt = 0 if line is None else line.message.attempt + 1
+        seen = Standing(state, attempt, record=None if kept is None else kept.record)
+        if isinstance(outcome, Buried) and kept is None:
+            seen = _buried(outcome)
         for follower in self._followers.get(id, ()):
-            follower.seen = Standing(state, attempt, record=None if kept is None else kept.record)
+            follower.seen = seen
         self.tell(id)
 
     def _keep_record(self, id: str, kept: Kept) -> None:
@@ -83,7 +87,7 @@ class Ledger:
         line = self.lines.get(id)
         if line is None:
             buried = next((outcome for message, outcome in reversed(self._dead) if message.id == id), None)
-            return Standing("unknown") if buried is None else Standing("dead", buried.attempt)
+            return Standing("unknown") if buried is None else _buried(buried)
         message = line.message
         if line.runs:
             entry = self.entries.get(id)
@@ -111,6 +115,10 @@ class Ledger:
         if self._followers:
             for follower in self._followers.get(id, ()):
                 follower.wake()
+
+
+def _buried(outcome: Buried) -> Standing:
+    return Standing("dead", outcome.attempt, record=dead_record(Failure(outcome.reason, outcome.traceback)))
 
 
 class MemoryFollower:

@@ -157,7 +157,7 @@ class _Sought:
         puts = self._under_test.puts
         others = [f"      {_line(self._seen(*put))}" for put in puts if put[1].task != self.task.name]
         lines = [f"{self.task.name} was not spooled{how}:", f"    - {self._text()}"]
-        lines += _section("It was spooled like this, other in what follows the arrow:", self._almost())
+        lines += _section("It was spooled like this; what follows the arrow is different:", self._almost())
         lines += _section("Other messages that were spooled:", others)
         if not puts:
             lines.append("Nothing was spooled.")

@@ -14,13 +14,16 @@ class Clock:
     """The moment by which messages are due, retried and expired, while a Spooler is under test.
 
     It goes with the real one until it is first stopped, moved or set; then it stands still until it is moved or set
-    again. Sleeps, time-outs and harakiri are real, and so is `time.time()` of the application itself.
+    again. While `drain` runs it stands still in any case.
+    Sleeps, time-outs and harakiri are real, and so is `time.time()` of the application itself.
     It wakes no worker: `drain` runs what has become due.
     """
 
     def __init__(self, real: Callable[[], float] = wall_clock.now) -> None:
         self._real = real
         self._stands_at: float | None = None
+        self._held_at: float | None = None
+        self._holds = 0
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -29,8 +32,10 @@ class Clock:
 
     def timestamp(self) -> float:
         """The moment as a UNIX timestamp."""
-        standing = self._stands_at
-        return self._real() if standing is None else standing
+        for standing in (self._stands_at, self._held_at):
+            if standing is not None:
+                return standing
+        return self._real()
 
     @property
     def now(self) -> datetime:
@@ -40,6 +45,21 @@ class Clock:
     def stop(self) -> None:
         """Stand still, now."""
         self.move(0)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Stand still as long as the block lasts; a clock that went before goes on then."""
+        with self._lock:
+            self._holds += 1
+            if self._held_at is None:
+                self._held_at = self._real()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holds -= 1
+                if not self._holds:
+                    self._held_at = None
 
     def move(self, by: timedelta | float) -> None:
         """Move on by so many seconds, or by a timedelta. Raises MomentRefused for a moment out of range."""

@@ -13,7 +13,7 @@ from .. import clock
 from ..ids import new_id
 from ..outcomes import Buried, Cancelled, Changes, Done, PutOff
 from ..protocol import Follows, Spool, Whereabouts
-from ..results import state_of
+from ..records import state_of
 from .conformance import claimed, message, nothing, put, settle
 from .conformance_following import KEPT, served, until, until_state
 

@@ -27,7 +27,7 @@ from ..protocol import (
     Whereabouts,
     WorkerSide,
 )
-from ..results import cancelled_record, state_of
+from ..records import cancelled_record, reason_of, state_of
 from .conformance import PATIENCE, claimed, message, put, settle
 
 RECORD = b'{"state":"done","value":42}'
@@ -150,7 +150,7 @@ class FollowingConformance:
             async with here.tickets.following(sent.id, where) as follower:
                 assert (await follower.look()).state == "waiting"
                 await settle(spool, [await here.claim()], Buried("it had enough", attempt=4))
-                assert (await until_state(follower, "dead")).record is None
+                assert reason_of((await until_state(follower, "dead")).record) == "it had enough"
             assert await here.state(sent.id, where) == await here.state(sent.id) == "dead"
 
     async def test_without_a_record_only_who_watched_knows_the_end(self, spool: Spool) -> None:

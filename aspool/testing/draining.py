@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from ..settings import WorkerSettings
 from ..spooler import Spooler
 from ..worker import Worker
 from ..worker.report import log
+from .under_test import under_test
 
 MOST_RUNS = 10_000  # of one drain: a task that always spools itself has no end
 
@@ -128,15 +129,18 @@ async def drain(
     """Run all that is due, also what that spools, with a real worker in this event loop; return what ran.
 
     All spools of the Spooler are served that are not external; what was spooled to an address that is none of them
-    waits, as it would for another program. A retry that is not due waits too: move the clock, and drain again.
+    waits, as it would for another program. While the Spooler is under test the clock stands still meanwhile, so that
+    only that runs which was due at the beginning, and what this spools for at once. A retry that is not due waits, too:
+    move the clock, and drain again.
     A task that fails is retried or dead, as in production: see `Ran.state`. With `raise_errors` the first exception
     that a task raised (other than Retry) is raised when all is done; TaskFailed for what died without one.
-    `options` are those of WorkerSettings (`concurrency=1`: one after another).
+    `options` are those of WorkerSettings: `concurrency` (1: one after another), `threads`, `processes`, `harakiri`,
+    `harakiri_grace`, `grace`, `max_crashes`, `frequency`.
     Raises CallError after `most_runs` runs, and for an option that does not exist.
     """
     watch = _Watch(most_runs)
     settings = WorkerSettings().changed(**options).changed(burst=True)
-    with _noticing(spooler, watch, wanted=raise_errors):
+    with _noticing(spooler, watch, wanted=raise_errors), _standing_clock(spooler):
         watch.worker = Worker(spooler, settings, embedded=True, observers=(log, watch))
         await watch.worker.run()
     watch.check_end()
@@ -150,6 +154,11 @@ def drain_sync(
 ) -> list[Ran]:
     """As `drain`, in a test that is not async. Raises CallError in a thread that runs an event loop."""
     return portal.call(partial(drain, spooler, raise_errors=raise_errors, most_runs=most_runs, **options))
+
+
+def _standing_clock(spooler: Spooler[Any]) -> AbstractContextManager[None]:
+    """The clock of a Spooler under test, held: a short wait with jitter would be over sometimes. No other is there."""
+    return under_test(spooler.spool_of(None)).clock.held() if spooler.is_under_test else nullcontext()
 
 
 @contextmanager

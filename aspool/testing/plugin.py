@@ -1,6 +1,6 @@
 """The pytest plugin: the fixtures `spooler` and `aspool_spool` put an application's own Spooler over memory.
 
-Which application: `aspool_app = "app:spooler"` in pytest's configuration, or a fixture `aspool_app`.
+Which application: `aspool_app = "app:spooler"` in pytest's configuration, which is for every test; or a fixture.
 """
 
 from pkgutil import resolve_name
@@ -9,17 +9,25 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
 
     from ..spooler import Spooler
     from .under_test import SpoolUnderTest
 
 OPTION = "aspool_app"
+MARKER = "real_spool"
+ATTRIBUTE = "spooler"  # if none is given, as on the command line
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The one option."""
     parser.addini(OPTION, "the Spooler of the application under test, as module:attribute (app:spooler)", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The one marker."""
+    config.addinivalue_line("markers", f"{MARKER}: with {OPTION} set, let this test use the application's real spools")
 
 
 @pytest.fixture(scope="session")
@@ -39,11 +47,11 @@ def spooler_at(place: str) -> "Spooler[Any]":
     """The Spooler that `module:attribute` names; fails the test that asks for it if there is none."""
     from ..spooler import Spooler
 
-    module, colon, attribute = place.partition(":")
-    if not (module and colon and attribute):
+    module, _, attribute = place.partition(":")
+    if not module:
         pytest.fail(f'{OPTION} = {place!r} must be module:attribute, as "app:spooler"', pytrace=False)
     try:
-        found = resolve_name(place)
+        found = resolve_name(f"{module}:{attribute or ATTRIBUTE}")
     except (ValueError, AttributeError) as error:
         pytest.fail(f"{OPTION} = {place!r} is not there: {error}", pytrace=False)
     except ModuleNotFoundError as error:
@@ -57,12 +65,27 @@ def spooler_at(place: str) -> "Spooler[Any]":
 
 
 @pytest.fixture
-def aspool_spool(aspool_app: "Spooler[Any]") -> "Iterator[SpoolUnderTest]":
+def aspool_resources() -> "Callable[[], AbstractAsyncContextManager[Any]] | None":
+    """What makes the resources of jobs in tests; None: the application's own. Override it to give them a fake."""
+    return None
+
+
+@pytest.fixture
+def aspool_spool(
+    aspool_app: "Spooler[Any]", aspool_resources: "Callable[[], AbstractAsyncContextManager[Any]] | None"
+) -> "Iterator[SpoolUnderTest]":
     """What is spooled, waits or is dead in this test, and its clock: see `aspool.testing.use`."""
     from .under_test import use
 
-    with use(aspool_app) as spool:
+    with use(aspool_app, resources=aspool_resources) as spool:
         yield spool
+
+
+@pytest.fixture(autouse=True)
+def _aspool_over_memory(request: pytest.FixtureRequest) -> None:
+    """A test that forgets the fixtures must not write to the real spools."""
+    if request.config.getini(OPTION) and request.node.get_closest_marker(MARKER) is None:
+        request.getfixturevalue("aspool_spool")
 
 
 @pytest.fixture

@@ -7,14 +7,15 @@ import asyncio
 import ctypes
 import importlib
 import inspect
+import json
 import os
 import pickle
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from ..body import Body, BodyReader
@@ -28,7 +29,7 @@ from ..protocol import Entry, Progress, Seat
 from ..spooler import Spooler
 from ..task import HANDLER, Task
 from .call import call_arguments
-from .run import again
+from .run import MISSING, again
 from .saying import say
 
 _PR_SET_PDEATHSIG = 1
@@ -57,6 +58,7 @@ class ChildJob:
     wants_value: bool  # for middleware
     keeps_result: bool
     working_dir: str | None
+    is_suspect: bool = False  # it is here for what it may do, not because its task wants it
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class _ChildSide:
     def __init__(self, child_job: ChildJob, task: Task[..., Any, Any]) -> None:
         self._child_job = child_job
         self._task = task
+        self.opened: Any = MISSING
 
     def progressed(self, progress: Progress) -> None:
         """Straight onto the scoreboard, if there is one."""
@@ -99,8 +102,10 @@ class _ChildSide:
 
     @property
     def resources(self) -> Any:
-        """They live in the worker's process."""
-        raise LookupError(f"{self._task.name} runs in a process of its own: the worker's resources are not there")
+        """They live in the worker's process; only what runs here as a suspect has some of its own."""
+        if self.opened is MISSING:
+            raise LookupError(f"{self._task.name} runs in a process of its own: the worker's resources are not there")
+        return self.opened
 
     def _say(self, what: str, value: Any) -> None:
         say(self._child_job.messages, self._child_job.number, what, value)
@@ -121,15 +126,16 @@ def run_in_child(child_job: ChildJob) -> ChildEnd:
 
 def _run(child_job: ChildJob, task: Task[..., Any, Any]) -> ChildEnd:
     message = child_job.message
+    side = _ChildSide(child_job, task)
     job: Job[Any] = Job(
         message.id, child_job.name, attempt=child_job.attempt, retries_left=child_job.retries_left, at=message.due,
-        buffer=message.buffer, side=_ChildSide(child_job, task),
+        buffer=message.buffer, side=side,
     )  # fmt: skip
     body = Body(reader=child_job.reader)
     enter_job(job)
     try:
         with _working_dir(child_job.working_dir):
-            result = _call(child_job, task, job, body)
+            result = _call(child_job, task, job, body, side)
     except ArgumentsUnfit as error:
         result = Failure(str(error), retriable=False)
     except BaseException as error:
@@ -143,7 +149,8 @@ def _end(job: Job[Any], result: Result) -> ChildEnd:
     """What goes back to the worker: a buffer that cannot travel stays here, and ends the retries of its message."""
     buffer = job.touched_buffer
     try:
-        written_buffer(buffer or {})
+        if buffer is not None:  # plain values travel, whatever classes they are of
+            buffer = json.loads(written_buffer(buffer))
     except ArgumentsRefused as error:
         buffer = None
         if result is SPOOL_RETRY:
@@ -153,11 +160,16 @@ def _end(job: Job[Any], result: Result) -> ChildEnd:
     return ChildEnd(result, job.retries_left, buffer, job.next_at)
 
 
-def _call(child_job: ChildJob, task: Task[..., Any, Any], job: Job[Any], body: Body) -> Result:
+def _call(child_job: ChildJob, task: Task[..., Any, Any], job: Job[Any], body: Body, side: _ChildSide) -> Result:
     args, kwargs = call_arguments(task, child_job.message.arguments, child_job.message.raw, body)
-    value = task.run_here(job, args, kwargs)
-    if inspect.iscoroutine(value):
-        value = asyncio.run(value)
+    call = partial(task.run_here, job, args, kwargs)
+    resources = _resources_of(task)
+    if child_job.is_suspect and resources is not None:
+        value = asyncio.run(_call_with(resources, side, call))
+    else:
+        value = call()
+        if inspect.iscoroutine(value):
+            value = asyncio.run(value)
     if child_job.wants_value:
         return Returned(value if _travels(value) else None)
     said = spoken(value)
@@ -167,6 +179,20 @@ def _call(child_job: ChildJob, task: Task[..., Any, Any], job: Job[Any], body: B
         return Returned(written=task.written_result(value))
     child_job.reader.note_done()
     return said
+
+
+def _resources_of(task: Task[..., Any, Any]) -> Callable[[], AbstractAsyncContextManager[Any]] | None:
+    owner = task.sender.owner() if isinstance(task.sender, Tasks) else None
+    return owner.resources if isinstance(owner, Spooler) else None
+
+
+async def _call_with(
+    resources: Callable[[], AbstractAsyncContextManager[Any]], side: _ChildSide, call: Callable[[], Any]
+) -> Any:
+    """A suspect must find what it would find in its worker."""
+    async with resources() as side.opened:
+        value = await asyncio.to_thread(call)
+        return await value if inspect.iscoroutine(value) else value
 
 
 def _travels(value: Any) -> bool:
@@ -228,12 +254,13 @@ def _streams(output: str) -> Iterator[None]:
     os.dup2(loud, 1)
     os.dup2(loud, 2)
     out, err = sys.stdout, sys.stderr
-    sys.stdout = sys.stderr = open(loud, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115 - closed below
+    stream = open(loud, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115 - closed below
+    sys.stdout = sys.stderr = stream
     try:
         yield
     finally:
         try:
-            sys.stdout.close()
+            stream.close()  # whatever the job has put in its place
         except OSError:
             pass
         sys.stdout, sys.stderr = out, err

@@ -7,7 +7,7 @@ from ..failures import Failure, Result, Returned
 from ..message import Message, written_buffer
 from ..outcomes import SPOOL_IGNORE, SPOOL_RETRY, Buried, Cancelled, Changes, Done, Kept, Outcome, PutOff
 from ..protocol import Claim
-from ..results import cancelled_record, dead_record
+from ..records import cancelled_record, dead_record
 from ..retry import RetryPolicy, crash_wait
 
 SUSPECT_CRASHES = 2  # from so many dead workers on, a message runs alone

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import clock
 from ..errors import ArgumentsUnfit
 from ..events import Event, JobEnded, JobStarted
-from ..failures import Failure, Result
+from ..failures import Failure, Result, failure_of
 from ..job import Job, enter_job
 from ..outcomes import SPOOL_OK, Buried, Cancelled, Done, Outcome, PutOff
 from ..protocol import Claim, Entry, Progress
@@ -128,6 +128,15 @@ class Execution:
         task = self.find(claim.message.task)
         keep = None if task is None else task.keep_result(claim.message.options)
         return replace(outcome, kept=decisions.kept_failure(Failure(outcome.reason, outcome.traceback), keep))
+
+    def gave_up(self, claim: Claim, error: Exception) -> Buried:
+        """The outcome of a message that `execute` raised an error for: one of ours, or a strange object of the job."""
+        message, failure = claim.message, failure_of(error, None)
+        reason = f"aspool failed to run it: {failure.reason}"
+        outcome = Buried(reason, failure.traceback, message.attempt + 1, message.crashes)
+        outcome = self._with_record(claim, outcome)
+        self._report_end(claim, clock.now(), outcome)
+        return outcome
 
     def cancelled(self, claim: Claim) -> Cancelled:
         """The outcome of a message whose caller wanted it to stop."""

@@ -12,9 +12,8 @@ from anyio import CancelScope, get_cancelled_exc_class
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
-from ..failures import failure_of
 from ..job import enter_job
-from ..outcomes import Buried, HandedBack, Outcome
+from ..outcomes import HandedBack, Outcome
 from ..protocol import Claim, Spool
 from .execution import Execution
 from .places import Places
@@ -103,8 +102,7 @@ class Lanes:
                 self._end(claim, self._cancelled.get(claim.message.id) or self._handed_back())
             raise
         except Exception as error:  # the last resort: one message must not end the worker
-            failure = failure_of(error, None)
-            outcome = Buried(f"aspool failed to run it: {failure.reason}", failure.traceback, claim.message.attempt + 1)
+            outcome = self._execution.gave_up(claim, error)
         self._end(claim, outcome)
         if not self._is_settling:
             await self.settle()

@@ -81,7 +81,8 @@ class Worker:
         self._places = Places(self.settings.concurrency)
         self._claiming = 0  # places that are promised to claims on their way
         self._running: set[Run] = set()
-        self._feeds = [_Feed(spool) for spool in spooler.spools.values() if not spool.external]
+        spools = {id(spool): spool for spool in spooler.spools.values()}  # one may have several names
+        self._feeds = [_Feed(spool) for spool in spools.values() if not spool.external]
         if not self._feeds:
             raise CallError("all spools of this Spooler are external: there is nothing to run")
         self._stop = anyio.Event()

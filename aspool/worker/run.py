@@ -143,6 +143,7 @@ class ThreadCall:
             if self._revoked:
                 return
             self.ident = threading.get_ident()
+            self.has_ended, self.value, self.error = False, None, None  # middleware may have called on before
         try:
             self.value = self._call()
             if self._note_done is not None and is_plain_success(self.value):

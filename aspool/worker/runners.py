@@ -99,7 +99,8 @@ class Runners:
                 await sleep(ENDED_POLL)
         finally:
             self._threads.release_on_behalf_of(run)
-        return self._said_by_thread(run, call) if call.has_ended else _stopped(run)
+        # Middleware that was stopped has not done its part, however the function ended meanwhile.
+        return self._said_by_thread(run, call) if call.has_ended and not self._middleware else _stopped(run)
 
     async def _in_process(self, run: Run, limiter: CapacityLimiter) -> Result:
         if not await self._take_place(run, limiter):
@@ -233,6 +234,7 @@ class Runners:
             wants_value=bool(self._middleware),
             keeps_result=wants_result(run),
             working_dir=run.task.working_dir(message.options),
+            is_suspect=run.task.options.executor != "process",
         )
 
 

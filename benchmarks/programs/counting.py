@@ -15,6 +15,7 @@ import anyio
 from aspool import DirectorySpool, Spooler
 from aspool.protocol import WorkerSide
 from aspool.spools.directory.claim import BUSY, GONE, Candidate, Claimer, FileClaim, Skip
+from aspool.spools.directory.limits.gate import LIMITED
 
 from ..filling import TASK
 from ..reports import ROOT, report
@@ -63,7 +64,8 @@ def count_tries() -> None:
 @atexit.register
 def tell() -> None:
     """What this worker tried."""
-    report(f"tries-{os.getpid()}", {CLAIMED: tries[CLAIMED], "refused": tries[BUSY], "vanished": tries[GONE]})
+    told = {CLAIMED: tries[CLAIMED], "refused": tries[BUSY], "vanished": tries[GONE], "kept back": tries[LIMITED]}
+    report(f"tries-{os.getpid()}", told)
 
 
 count_tries()

@@ -15,6 +15,7 @@ from ..reports import ROOT
 from ..stopwatch import Stopwatch, now
 
 KEPT = 60.0  # seconds, of each result
+LONG_ENOUGH = 0.1  # seconds that a job goes on after its progress: one that ends at once need not be shown
 root = Path(os.environ[ROOT])
 spooler = Spooler(DirectorySpool(root / "spool", durability="process"))
 stopwatches: list[Stopwatch] = []  # of this process, once it has run a no-op
@@ -33,7 +34,7 @@ def stopped_at(id: str) -> Path:
 async def progress(job: Job) -> None:
     await anyio.sleep(pause_length())
     job.progress(1, 2, repr(now()))
-    await anyio.sleep(pause_length())
+    await anyio.sleep(LONG_ENOUGH)
 
 
 @spooler.task(name="result", keep_result=KEPT, retries=0)

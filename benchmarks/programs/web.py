@@ -41,10 +41,12 @@ async def _follow(ticket: Ticket[None], seen: asyncio.Event) -> None:
 
 async def _progress() -> Heard:
     ticket = await telling.progress.spool()
-    said = 0.0
+    heard = said = 0.0
     async for update in ticket.watch():
         if update.progress is not None and not said:
             heard, said = now(), float(update.progress.text)
+    if not said:
+        raise RuntimeError("no progress was shown")
     return {"ms": 1000 * (heard - said)}
 
 
@@ -65,14 +67,15 @@ async def _failure() -> Heard:
 
 async def _cancellation() -> Heard:
     ticket = await telling.endless.spool()
-    asked = 0.0
+    asked = heard = 0.0
+    state = ""
     async for update in ticket.watch():
-        heard = now()
+        heard, state = now(), update.state
         if update.progress is not None and not asked:
             asked = now()
             await ticket.cancel()
-    if update.state != "cancelled":
-        raise RuntimeError(f"the job is {update.state}")
+    if state != "cancelled":
+        raise RuntimeError(f"the job is {state}")
     note = anyio.Path(telling.stopped_at(ticket.id))
     stopped = float(await note.read_text())
     await note.unlink()

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grouped  # type: ignore[import-not-found]  # this directory is on sys.path where it is imported
@@ -12,7 +14,14 @@ import grouped  # type: ignore[import-not-found]  # this directory is on sys.pat
 from aspool import SPOOL_RETRY, Body, DirectorySpool, Job, Retry, Spooler, current_job
 
 ROOT = Path(os.environ.get("PROCESSES_ROOT", "."))
-spooler = Spooler(DirectorySpool(ROOT / "spool", durability="process"))
+
+
+@asynccontextmanager
+async def resources() -> AsyncIterator[dict[str, int]]:
+    yield {"pid": os.getpid()}
+
+
+spooler = Spooler(DirectorySpool(ROOT / "spool", durability="process"), resources=resources)
 spooler.include(grouped.tasks)
 
 
@@ -103,10 +112,10 @@ def logs_and_dies(job: Job) -> None:
     os.kill(os.getpid(), 9)
 
 
-@spooler.task(executor="process", harakiri=0.5, retries=0)
+@spooler.task(executor="process", harakiri=1, backoff=0)
 def gets_more_time(job: Job) -> None:
     job.extend(60)
-    time.sleep(1)
+    time.sleep(1.1)
 
 
 @spooler.task(executor="process")
@@ -158,3 +167,35 @@ def reports(job: Job) -> None:
     job.progress(1, 2, "half ☠")
     while not (ROOT / "seen").exists():
         time.sleep(0.01)
+
+
+@spooler.task(executor="process", retries=0)
+def takes_its_output_away() -> None:
+    sys.stdout = None  # what a job may do
+
+
+class Kind(str):
+    """What only its own process knows."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> str:
+        raise TypeError("it does not travel")
+
+
+@spooler.task(executor="process", backoff=0)
+def remembers_kinds(job: Job) -> None:
+    if job.attempt == 1:
+        job.buffer["kind"] = Kind("small")
+        raise Retry("once more", delay=0)
+    (ROOT / "kind").write_text(job.buffer["kind"])
+
+
+@spooler.task(retries=0)
+def shares(job: Job[dict[str, int]], name: str) -> None:
+    (ROOT / name).write_text(f"{job.resources['pid']} {os.getpid()}")
+
+
+@spooler.task(retries=0)
+async def shares_async(job: Job[dict[str, int]], name: str) -> None:
+    (ROOT / name).write_text(f"{job.resources['pid']} {os.getpid()}")

@@ -36,6 +36,26 @@ def test_a_quick_run(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [results], "nothing is left"
 
 
+@pytest.mark.parametrize(
+    ("group", "scenario", "figures"),
+    [
+        ("limits", "few places", {"other tasks/s", "first tasks/s", "refused per task", "kept back per task"}),
+        ("tickets", "from what a job says", {"p50 ms", "p99 ms"}),
+    ],
+)
+def test_a_quick_run_of_several_processes(tmp_path: Path, group: str, scenario: str, figures: set[str]) -> None:
+    results = tmp_path / "results.jsonl"
+    options = ("--quick", "--rounds", "1", "--place", "ext4", "--dir", str(tmp_path), "--json", str(results))
+    python("-m", "benchmarks", group, "--only", scenario, *options)
+    runs = [line for line in record.read(results) if line["kind"] == "run"]
+    assert runs
+    assert [line["error"] for line in runs if line.get("error")] == []
+    for line in runs:
+        assert line["figures"].keys() >= figures
+        assert all(value >= 0 for value in line["figures"].values())
+    assert list(tmp_path.iterdir()) == [results], "nothing is left"
+
+
 _FAILING = """
 import json, os, subprocess, sys, time
 from pathlib import Path

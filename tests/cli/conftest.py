@@ -102,10 +102,10 @@ class Worker:
         return self.process.returncode, output
 
 
-def on_terminal(*arguments: str, typed: bytes = b"") -> str:
+def on_terminal(*arguments: str, typed: bytes = b"", columns: int = 120) -> str:
     """What the command line prints on a terminal, and what is typed there."""
     ours, theirs = pty.openpty()
-    environment = {**plain_environment(), "TERM": "xterm", "COLUMNS": "120"}
+    environment = {**plain_environment(), "TERM": "xterm", "COLUMNS": str(columns)}
     command = [sys.executable, "-m", "aspool.cli", *arguments]
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment):
         os.close(theirs)

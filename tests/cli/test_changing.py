@@ -48,6 +48,20 @@ def test_retry_brings_a_scheduled_message_forward(run: Run) -> None:
     assert states(run) == {"later": "waiting"}
 
 
+def test_messages_of_all_spools_of_an_application(run: Run, start_worker: Callable[..., Worker], app: Path) -> None:
+    for spool in ("default", "mail"):
+        run("send", "app", "boom", "--id", f"in-{spool}", "--spool", spool)
+    assert start_worker("app", "--burst").end()[0] == 0
+    assert run("show", "in-mail").exit_code == 1
+    assert json.loads(run("show", "in-mail", "--app", "app", "--json").output)["spool"] == str(app / "mail")
+    assert run("retry", "in-", "--app", "app").exit_code == 2, "two fit"
+    assert run("retry", "in-mail", "--app", "app").stdout == "in-mail is due now\n"
+    assert run("retry", "--all", "--app", "app", "--yes").stdout == "in-default is due now\n"
+    assert run("rm", "in-mail", "--app", "app", "-d", "default", "--yes").exit_code == 1
+    assert run("rm", "in-mail", "in-default", "--app", "app", "--yes").exit_code == 0
+    assert json.loads(run("ls", "app", "--json").output) == []
+
+
 @pytest.mark.usefixtures("dead")
 def test_retry_needs_ids_or_all(run: Run) -> None:
     assert run("retry").exit_code == 2
@@ -86,9 +100,7 @@ def test_purge(run: Run, dead: Path) -> None:
     assert os.listdir(dead) == []
 
 
-def test_corrupt_messages_are_shown_and_not_retried(
-    run: Run, start_worker: Callable[..., Worker], app: Path
-) -> None:
+def test_corrupt_messages_are_shown_and_not_retried(run: Run, start_worker: Callable[..., Worker], app: Path) -> None:
     run("send", "app", "send_mail", "to=a")
     broken = app / "spool/uwsgi_spoolfile_on_host_1_2_3_1500000000_5"
     broken.write_bytes(b"no packet")

@@ -75,6 +75,20 @@ def test_ids_may_be_abbreviated(run: Run) -> None:
     assert run("show", "nothing").exit_code == 1
 
 
+def test_a_long_id_is_shortened_and_the_short_one_will_do(run: Run) -> None:
+    ids = [f"invoice-{number:04}-{'of-a-customer-' * 4}{number:04}" for number in (1, 2)]
+    for id in ids:
+        run("send", "app", "send_mail", "to=a", "--id", id)
+    table = on_terminal("ls", columns=80)
+    assert [line.split()[0] for line in table.splitlines() if "app.send_mail" in line] == [
+        "invoice-00…omer-0001", "invoice-00…omer-0002",
+    ]  # fmt: skip
+    assert ids[0] in run("ls").output, "whole in a pipe"
+    assert f"id\t{ids[1]}\n" in run("show", "invoice-00…omer-0002").output
+    assert run("rm", "invoice-0001…", "--yes").stdout == f"{ids[0]} is removed\n"
+    assert run("show", "…").exit_code == 1
+
+
 @pytest.mark.usefixtures("three")
 def test_a_file_name_is_an_id_too(run: Run, app: Path) -> None:
     (name,) = (path.name for path in (app / "spool").glob("uwsgi_spoolfile_on_*_waits-1_*"))

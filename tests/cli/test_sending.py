@@ -32,14 +32,10 @@ def test_values_are_taken_as_the_hints_say(run: Run) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("word", "value"), [("first=3", 3), ("first=hi", "hi"), ('first={"a": 1}', {"a": 1})]
-)
+@pytest.mark.parametrize(("word", "value"), [("first=3", 3), ("first=hi", "hi"), ('first={"a": 1}', {"a": 1})])
 def test_without_a_hint_a_value_is_json_if_it_can_be(run: Run, word: str, value: Any) -> None:
     uuid = "4b3e9b0e-0d0e-4c9f-9d5a-000000000001"
-    arguments = sent(run, "anything", word, f"second={uuid}", "when=2031-01-01T00:00:00Z", "more=5")[
-        "arguments"
-    ]
+    arguments = sent(run, "anything", word, f"second={uuid}", "when=2031-01-01T00:00:00Z", "more=5")["arguments"]
     assert arguments == {"first": value, "second": uuid, "when": "2031-01-01T00:00:00Z", "rest": {"more": 5}}
 
 
@@ -48,9 +44,7 @@ def test_arguments_as_one_object(run: Run) -> None:
 
 
 def test_options_of_a_call(run: Run) -> None:
-    message = sent(
-        run, "send_mail", "to=a", "--id", "mine", "--priority", "7", "--at", "2031-05-01T08:00+02:00"
-    )
+    message = sent(run, "send_mail", "to=a", "--id", "mine", "--priority", "7", "--at", "2031-05-01T08:00+02:00")
     assert (message["id"], message["priority"], message["state"]) == ("mine", 7, "scheduled")
     assert message["due"] == "2031-05-01T06:00:00+00:00"
     again = run("send", "app", "send_mail", "to=b", "--id", "mine")
@@ -96,13 +90,27 @@ def test_bodies(run: Run, app: Path) -> None:
         (("twice",), "several tasks of app end with twice: other.send_mail.twice, more.twice"),
     ],
 )
-def test_what_is_refused_writes_nothing(
-    run: Run, app: Path, arguments: tuple[str, ...], sentence: str
-) -> None:
+def test_what_is_refused_writes_nothing(run: Run, app: Path, arguments: tuple[str, ...], sentence: str) -> None:
     result = run("send", "app", *arguments)
     assert result.exit_code == 2
     assert sentence in result.stderr
     assert not (app / "spool").exists()
+
+
+def test_a_hint_that_cannot_be_resolved_is_said_in_a_sentence(run: Run, app: Path) -> None:
+    (app / "hints.py").write_text("""
+from __future__ import annotations
+from typing import TYPE_CHECKING
+from aspool import Spooler
+if TYPE_CHECKING:
+    from decimal import Decimal
+spooler = Spooler("./spool")
+@spooler.task
+async def pay(amount: Decimal) -> None: ...
+""")
+    result = run("send", "hints", "pay", "amount=3")
+    assert (result.exit_code, "Traceback" in result.output) == (2, False)
+    assert result.stderr.startswith("aspool: hints.pay: a type hint cannot be resolved: name 'Decimal' is not defined")
 
 
 def test_a_raw_message(run: Run) -> None:
@@ -116,9 +124,7 @@ def test_a_raw_message_needs_variables(run: Run) -> None:
     assert run("spool").exit_code == 2
 
 
-def test_where_the_spool_is_comes_from_the_environment(
-    run: Run, app: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_the_spool_is_comes_from_the_environment(run: Run, app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASPOOL_SPOOL", str(app / "elsewhere"))
     run("spool", "a=b")
     assert (app / "elsewhere").is_dir()

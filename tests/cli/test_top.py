@@ -19,6 +19,7 @@ import pytest
 from click.testing import Result
 from rich.console import Console
 
+from aspool import Spooler
 from aspool.cli import gauge
 from aspool.cli.flow import Flow
 from aspool.cli.gathering import View
@@ -60,9 +61,26 @@ def test_messages_are_counted_by_their_names(app: Path) -> None:
         for suffix in suffixes:
             (spool / ".aspool" / area / f"uwsgi_spoolfile_on_{suffix}").touch()
     found = tally(DirectorySpool(spool), frozenset({"runs", "of-another-spool"}), ALWAYS)
-    assert found.counts == {"waiting": 4, "scheduled": 1, "running": 2, "retrying": 1, "dead": 1, "corrupt": 1}
+    assert found.counts == {
+        "waiting": 4, "scheduled": 1, "running": 2, "retrying": 1, "unknown": 0, "dead": 1, "corrupt": 1,
+    }  # fmt: skip
     assert found.oldest == pytest.approx(now - 300, abs=0.001)
     assert set(found.places) == {str(spool), str(spool / "5")}
+
+
+def test_messages_that_no_worker_knows_are_counted(
+    run: Run, start_worker: Callable[..., Worker], app: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Spooler(app / "spool").task_named("app.sned").spool_sync()
+    assert start_worker("app", "--burst").end()[0] == 0
+    put(app / "spool", 1.0, "a")
+    found = tally(DirectorySpool(app / "spool"), frozenset(), ALWAYS).counts
+    assert (found["unknown"], found["waiting"], run("ls").output.count("unknown")) == (1, 1, 1)
+    assert "count\tunknown\t1\n" in run("top", "--interval", "0.1").output
+    assert "unknown 1" in "\n".join(lines_of([View("/srv/spool", tally=Tally(found))], 120, 24))
+    monkeypatch.setattr("aspool.cli.tally.LOOKED_INTO", 0)
+    found = tally(DirectorySpool(app / "spool"), frozenset(), ALWAYS).counts
+    assert (found["unknown"], found["waiting"]) == (0, 2)
 
 
 def test_a_count_that_nobody_wants_ends(app: Path) -> None:

@@ -182,3 +182,24 @@ def test_what_json_cannot_have_is_refused_at_once() -> None:
         task.spool_sync(object())
     with pytest.raises(ArgumentsRefused, match="at most one Body"):
         task.spool_sync(Body(b""), Body(b""))
+
+
+def test_groups_do_not_include_each_other() -> None:
+    outer, inner, innermost = Tasks("outer."), Tasks("inner."), Tasks("innermost.")
+    outer.include(inner)
+    inner.include(innermost)
+    with pytest.raises(TaskRefused, match="cannot include itself"):
+        innermost.include(outer)
+    innermost.task(double)
+    assert list(outer.tasks) == ["innermost.double"]
+
+
+def test_a_group_is_included_whole_or_not_at_all() -> None:
+    group = Tasks()
+    for name in ("first", "taken", "last"):
+        group.task(name=name)(double)
+    spooler = Spooler(MemorySpool())
+    spooler.task(name="taken")(halve)
+    with pytest.raises(TaskRefused, match="two tasks are called taken"):
+        spooler.include(group)
+    assert list(spooler.tasks) == ["taken"]

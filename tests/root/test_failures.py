@@ -7,7 +7,8 @@ from typing import Any, Self
 import pytest
 
 from aspool import Bury, Retry, TaskFailed
-from aspool.failures import Failure, failure_of, raised_again, written
+from aspool.failures import LONGEST_TRACEBACK, Failure, failure_of, raised_again, written
+from aspool.records import dead_record
 
 
 class Shop:
@@ -97,3 +98,30 @@ def test_a_failure_carries_its_exception() -> None:
     assert failure.error == {
         "module": "builtins", "class": "ValueError", "args": ["no"], "attributes": {}, "text": "no"
     }  # fmt: skip
+
+
+def test_a_stop_iteration_cannot_leave_a_coroutine() -> None:
+    assert isinstance(again(StopIteration(3)), TaskFailed)
+
+
+@pytest.mark.parametrize("error", [ValueError("x" * 10_000_000), KeyError(10**5000), ValueError(["x"] * 9)])
+def test_what_is_very_large_is_told_in_words(error: Exception) -> None:
+    assert written(error) is None
+    failure = failure_of(error, None)
+    assert len(failure.reason) + len(failure.traceback) < 30_000
+    assert len(dead_record(failure)) < 100_000
+
+
+class Wordless(Bury):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+def test_the_reason_of_an_order_is_bounded_and_there() -> None:
+    assert failure_of(Wordless(), None).reason == "Wordless"
+    assert len(failure_of(Retry("x" * 10_000_000), None).reason) == LONGEST_TRACEBACK
+
+
+def test_forged_notes_do_no_harm() -> None:
+    forged = {"module": "builtins", "class": "ValueError", "args": [], "attributes": {"__notes__": "x"}, "text": ""}
+    assert isinstance(raised_again(forged, "reason", "Traceback"), TaskFailed)

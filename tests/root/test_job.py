@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aspool import Job, MomentRefused, Progress, Ticket, current_job
+from aspool import CallError, Job, MomentRefused, Progress, Ticket, current_job
 from aspool.job import Again, enter_job
 from aspool.outcomes import Changes
 
@@ -204,3 +204,37 @@ def test_each_coroutine_has_its_own_current_job() -> None:
         return list(await asyncio.gather(*(work(str(number)) for number in range(5))))
 
     assert asyncio.run(main()) == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("count", [-1, 2.0, float("inf"), True, "3", None])
+def test_retries_left_is_a_whole_number(count: Any) -> None:
+    job = Job("abc", "app.task", retries_left=2)
+    with pytest.raises(CallError, match="retries_left must be a whole number from 0"):
+        job.retries_left = count
+    assert job.retries_left == 2
+
+
+def test_progress_is_refused_where_it_is_told() -> None:
+    side = Side()
+    job = Job("abc", "app.task", side=side)
+    for wrong in ("half", None):
+        with pytest.raises((TypeError, ValueError)):
+            job.progress(wrong)  # type: ignore[arg-type]  # the point of it
+    assert side.heard == []
+
+
+class Uncomparable:
+    """As an array of numbers is."""
+
+    __hash__ = None  # type: ignore[assignment]  # as those have none
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("which of them?")
+
+
+def test_a_buffer_that_cannot_be_compared_has_changed() -> None:
+    job = Job("abc", "app.task", buffer={"a": 1})
+    job.buffer["a"] = Uncomparable()
+    changes = job.changes(0, {})
+    assert changes is not None
+    assert isinstance(changes.buffer["a"], Uncomparable)

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 from aspool import NoResult, TaskCancelled, TaskFailed
 from aspool.failures import failure_of
-from aspool.results import LARGEST, Returns, cancelled_record, dead_record, state_of
+from aspool.records import cancelled_record, dead_record, state_of
+from aspool.results import LARGEST, Returns
 
 
 class Colour(Enum):

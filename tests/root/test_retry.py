@@ -1,6 +1,7 @@
 """The retry policy: how often, how long at the most, and never a moment that no file name can hold."""
 
 import math
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -80,3 +81,8 @@ def test_a_suspect_waits_longer_each_time(crashes: int, seconds: float) -> None:
 @given(st.integers(0, 10**9))
 def test_any_number_of_crashes_has_a_wait(crashes: int) -> None:
     assert 1.0 <= crash_wait(crashes) <= LONGEST_BACKOFF
+
+
+def test_a_delay_may_be_any_number() -> None:
+    wait = RetryPolicy(3).wait(1, Failure("later", delay=Decimal("0.5")))  # type: ignore[arg-type]  # a task's own
+    assert (wait, type(wait)) == (0.5, float)

@@ -68,7 +68,7 @@ def waiting(spooler: Spooler) -> list[Message]:
         ({"backoff": math.nan}, "backoff must be"),
         ({"backoff": "1"}, "backoff must be"),
         ({"backoff": timedelta(1)}, "backoff must be"),
-        ({"harakiri": 0}, "harakiri must be more than 0 seconds, not 0"),
+        ({"harakiri": 0}, "harakiri must be a number of seconds, more than 0, not 0"),
         ({"harakiri": -1.0}, "harakiri must be"),
         ({"harakiri": math.nan}, "harakiri must be"),
         ({"harakiri": "30"}, "harakiri must be"),
@@ -439,3 +439,19 @@ def test_a_wrapped_async_function_stays_async(spooler: Spooler) -> None:
     assert task.is_async
     assert task.name == f"{__name__}.add_later"
     assert message_of(task.call(1)).arguments == b'{"a":1}'
+
+
+def test_hints_that_are_no_arguments_need_not_be_there() -> None:
+    """Resources and results may be known to the type checker only."""
+    spooler = Spooler("memory:")
+    namespace: dict[str, Any] = {"Job": Job, "spooler": spooler}
+    exec("@spooler.task\ndef send(job: 'Job[Pool]', to: 'str') -> 'Receipt': ...", namespace)
+    assert namespace["send"].arguments.dump(("a",), {}) == (b'{"to":"a"}', None)
+
+
+def test_an_option_that_does_not_exist_is_named() -> None:
+    spooler: Any = Spooler("memory:")
+    with pytest.raises(
+        TaskRefused, match=r"a task has no option timeout; there are backoff, concurrency, "
+    ):
+        spooler.task(timeout=5)(print)

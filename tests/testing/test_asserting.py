@@ -116,7 +116,7 @@ def test_a_failure_shows_what_was_spooled_instead() -> None:
     assert str(failure.value).splitlines() == [
         "send was not spooled like this:",
         "    - send(to='bob@b.c')  using(priority=1)",
-        "It was spooled like this, other in what follows the arrow:",
+        "It was spooled like this; what follows the arrow is different:",
         "    + send(to='ada@b.c', subject='hi')  <- to, subject, priority",
         "    + send(to='bob@b.c')  using(at=datetime.timedelta(seconds=60), priority=3, spool='mail')  <- priority",
         "Other messages that were spooled:",

@@ -35,6 +35,19 @@ def test_it_is_set_to_a_moment() -> None:
     assert made.timestamp() == 1_000_000_000
 
 
+def test_held_it_stands_still_and_goes_on_after_that() -> None:
+    moments = iter(range(100, 200))
+    made = Clock(lambda: next(moments))
+    with made.held():
+        with made.held():
+            assert made.timestamp() == made.timestamp() == 100
+        assert made.timestamp() == 100, "the outer one holds it"
+    assert (made.timestamp(), made.timestamp()) == (101, 102)
+    with made.held():
+        made.move(1)
+    assert made.timestamp() == made.timestamp() == 104, "moved meanwhile, it stands"
+
+
 def test_nonsense_is_refused() -> None:
     made = Clock(lambda: 100.0)
     with pytest.raises(MomentRefused, match="naive"):

@@ -1,5 +1,6 @@
 """`drain`: what it runs, what it leaves, what it tells. With the real worker."""
 
+from asyncio import sleep
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -11,8 +12,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from aspool import SPOOL_RETRY, Body, Bury, CallError, Job, NoResult, Retry, Spooler, TaskFailed, current_job
-from aspool.asgi import lifespan
+from aspool import SPOOL_RETRY, Body, Bury, CallError, Job, NoResult, Retry, Spooler, SpoolFull, TaskFailed, current_job
+from aspool.asgi import lifespan, spool_full
 from aspool.middleware import CallNext
 from aspool.spools.memory import MemorySpool
 from aspool.task import NamedTask
@@ -103,6 +104,29 @@ async def test_a_retry_runs_when_the_clock_says_so(shop: Spooler) -> None:
         assert "raise ConnectionError(f" in dead.traceback
         assert spool.waiting == []
         assert len(spool.spooled) == 1, "a retry is not spooled again"
+
+
+async def test_what_becomes_due_meanwhile_waits(shop: Spooler) -> None:
+    @shop.task(retries=5, backoff=0.001)
+    async def fails() -> None:
+        raise ConnectionError
+
+    @shop.task
+    async def slow() -> None:
+        await fails.using(at=timedelta(milliseconds=1)).spool()
+        await sleep(0.05)
+
+    with use(shop) as spool:
+        await fails.spool()
+        await slow.spool()
+        assert sorted((each.task.split(".")[-1], each.state) for each in await drain(shop)) == [
+            ("fails", "retrying"), ("slow", "done"),
+        ]  # fmt: skip
+        before = spool.clock.timestamp()
+        assert len(spool.waiting) == 2
+        await sleep(0.002)
+        assert spool.clock.timestamp() > before, "it goes on"
+        assert [each.state for each in await drain(shop)] == ["retrying", "retrying"]
 
 
 async def test_a_retry_that_is_due_at_once_runs_in_the_same_drain(shop: Spooler) -> None:
@@ -306,6 +330,24 @@ def test_a_web_application_works_with_its_worker_off(shop: Spooler) -> None:
         assert served == []
         assert [each.id for each in drain_sync(shop)] == ids
         assert served == ["ada", "bob"]
+
+
+def test_a_full_spool_is_a_503(shop: Spooler) -> None:
+    app = FastAPI(lifespan=lifespan(shop, worker=True))
+    app.add_exception_handler(SpoolFull, spool_full)
+
+    @shop.task
+    async def greet(name: str) -> None: ...
+
+    @app.post("/greet/{name}")
+    async def take(name: str) -> str:
+        return (await greet.spool(name)).id
+
+    with use(shop) as spool, TestClient(app) as client:
+        spool.max_waiting = 1
+        assert [client.post(f"/greet/{name}").status_code for name in ("ada", "grace")] == [200, 503]
+        drain_sync(shop)
+        assert client.post("/greet/grace").status_code == 200
 
 
 HALF = 0.5

@@ -1,14 +1,15 @@
 """`use`: memory spools stand in for an application's own, and go again."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from aspool import Body, CallError, DirectorySpool, MemorySpool, Spooler, Tasks, UnknownSpool
-from aspool.testing import use
+from aspool import Body, CallError, DirectorySpool, Job, MemorySpool, Spooler, SpoolFull, Tasks, UnknownSpool
+from aspool.testing import assert_spooled, drain_sync, use
 
 
 @pytest.fixture
@@ -71,14 +72,80 @@ def test_the_original_comes_back_after_an_error(shop: Spooler) -> None:
     assert (shop.spools, shop.is_under_test) == (before, False)
 
 
-def test_a_block_in_a_block_is_refused_and_the_outer_one_goes_on(shop: Spooler) -> None:
-    with use(shop) as spool:
-        with pytest.raises(CallError, match="under test already"), use(shop):
-            pass
+def test_a_block_in_a_block_has_spools_of_its_own_and_the_outer_one_goes_on(shop: Spooler) -> None:
+    @shop.task(spool="mail")
+    def note(n: int) -> None: ...
+
+    with use(shop) as outer:
+        note.spool_sync(1)
+        with use(shop, max_waiting=2) as spool:
+            assert spool.clock is outer.clock
+            assert spool.spooled == [], "each block begins empty"
+            assert shop.spools["mail"].concurrency == 3, "as the original"
+            note.spool_sync(2)
+            with use(shop) as innermost:
+                note.spool_sync(3)
+            drain_sync(shop)
+            note.using(spool="/some/where").spool_sync(4)
+            assert_spooled(note, 2)
+        note.spool_sync(5)
+        assert_spooled(note, 5)
+        seen = [[each.kwargs["n"] for each in one.spooled] for one in (outer, spool, innermost)]
+        assert seen == [[1, 5], [2, 4], [3]]
+        with pytest.raises(ZeroDivisionError), use(shop):
+            1 / 0  # noqa: B018 - an error in the block
+        note.spool_sync(6)
+        assert [each.kwargs["n"] for each in outer.waiting] == [1, 5, 6]
+    assert not shop.is_under_test
+
+
+def test_spools_may_be_bounded(shop: Spooler) -> None:
+    with use(shop, max_waiting=1) as spool:
         shop.spool_sync({"n": "1"})
-        assert len(spool.spooled) == 1
-    with use(shop) as spool:
-        assert spool.spooled == [], "each block begins empty"
+        shop.spool_sync({"n": "1"}, spool="mail")
+        with pytest.raises(SpoolFull, match="max_waiting is 1"):
+            shop.spool_sync({"n": "2"})
+        shop.spool_sync({"n": "1"}, spool="/some/where")
+        with pytest.raises(SpoolFull):
+            shop.spool_sync({"n": "2"}, spool="/some/where")
+        spool.max_waiting = None
+        shop.spool_sync({"n": "2"})
+        spool.max_waiting = 2
+        with pytest.raises(SpoolFull, match="max_waiting is 2"):
+            shop.spool_sync({"n": "3"})
+        assert (spool.max_waiting, len(spool.spooled)) == (2, 4)
+        with pytest.raises(CallError, match="max_waiting is a whole number from 1 on"):
+            spool.max_waiting = 0
+    with pytest.raises(CallError, match="max_waiting"), use(shop, max_waiting=0):
+        pass
+    assert not shop.is_under_test
+
+
+def test_jobs_may_have_other_resources() -> None:
+    @asynccontextmanager
+    async def real() -> AsyncIterator[str]:
+        yield "the real pool"
+
+    @asynccontextmanager
+    async def fake() -> AsyncIterator[str]:
+        yield "a fake pool"
+
+    pools = []
+    shop = Spooler("./never-opened", resources=real)
+
+    @shop.task
+    def note(job: Job[str]) -> None:
+        pools.append(job.resources)
+
+    with pytest.raises(ZeroDivisionError), use(shop):
+        with use(shop, resources=fake):
+            note.spool_sync()
+            drain_sync(shop)
+        note.spool_sync()
+        drain_sync(shop)
+        1 / 0  # noqa: B018 - an error in the block
+    assert pools == ["a fake pool", "the real pool"]
+    assert shop.resources is real
 
 
 def test_two_spoolers_under_test_share_a_clock(shop: Spooler) -> None:

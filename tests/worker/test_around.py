@@ -1,13 +1,13 @@
 """What is around a call: middleware, observers, the worker's resources."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import anyio
 import pytest
 
-from aspool import SPOOL_RETRY, Bury, DirectorySpool, Job, Retry, Spooler, WorkerSettings
+from aspool import SPOOL_RETRY, Bury, CallError, DirectorySpool, Job, Retry, Spooler, WorkerSettings
 from aspool.events import Event, JobEnded, WorkerStarted, WorkerStopped
 from aspool.middleware import CallNext
 from aspool.outcomes import Buried, Done, Outcome, PutOff
@@ -151,21 +151,6 @@ async def test_a_retry_passes_through_it(directory: DirectorySpool) -> None:
     assert [type(outcome) for outcome in await burst(spooler)] == [PutOff, Done]
 
 
-async def test_harakiri_stops_the_middleware_too(directory: DirectorySpool) -> None:
-    async def hangs(job: Job, call_next: CallNext) -> Any:
-        await call_next(job)
-        await anyio.sleep_forever()
-
-    spooler = Spooler(directory, middleware=[hangs])
-
-    @spooler.task(harakiri=0.05, retries=0)
-    def work() -> None: ...
-
-    await work.spool()
-    (outcome,) = await burst(spooler)
-    assert isinstance(outcome, Done | Buried)
-
-
 async def test_observers_of_the_spooler_hear_its_workers(directory: DirectorySpool) -> None:
     heard: list[Event] = []
 
@@ -239,3 +224,60 @@ async def test_a_spooler_without_resources_says_so(directory: DirectorySpool) ->
     (outcome,) = await burst(spooler)
     assert isinstance(outcome, Buried)
     assert "this Spooler has no resources" in outcome.reason
+
+
+async def test_a_second_call_of_a_function_in_a_thread_stands_for_itself(directory: DirectorySpool) -> None:
+    async def again(job: Job, call_next: CallNext) -> Any:
+        try:
+            return await call_next(job)
+        except ValueError:
+            return await call_next(job)
+
+    spooler = Spooler(directory, middleware=[again])
+    runs: list[int] = []
+
+    @spooler.task(keep_result=60, retries=0)
+    def work() -> int:
+        runs.append(1)
+        if len(runs) == 1:
+            raise ValueError("the first time")
+        return len(runs)
+
+    ticket = await work.spool()
+    assert [type(outcome) for outcome in await burst(spooler)] == [Done]
+    assert await ticket.result() == 2
+
+
+async def test_what_ends_while_its_middleware_is_stopped_has_not_succeeded(directory: DirectorySpool) -> None:
+    """The function is over, but what the middleware does after it is not: a transaction, say."""
+
+    async def commits(job: Job, call_next: CallNext) -> Any:
+        value = await call_next(job)
+        await anyio.sleep_forever()
+        return value
+
+    spooler = Spooler(directory, middleware=[commits])
+
+    @spooler.task(harakiri=0.05, retries=0)
+    def work() -> None: ...
+
+    await work.spool()
+    (outcome,) = await burst(spooler)
+    assert isinstance(outcome, Buried)
+    assert outcome.reason == "harakiri: it was stopped after 0.05 s"
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"middleware": [len]}, "a middleware is"),
+        ({"middleware": ["timing"]}, "a middleware is"),
+        ({"observers": [anyio.sleep]}, "an observer is"),
+        ({"observers": [lambda: None]}, "an observer is"),
+        ({"resources": nullcontext()}, "not resources=pool"),
+        ({"resources": 5}, "resources= takes what"),
+    ],
+)
+def test_what_cannot_be_around_a_call_is_refused_at_once(options: Any, why: str) -> None:
+    with pytest.raises(CallError, match=why):
+        Spooler("memory:", **options)

@@ -134,7 +134,8 @@ async def test_the_last_lines_of_a_process_that_died_are_kept(app: Any) -> None:
 
 async def test_a_job_in_a_process_gets_more_time(app: Any) -> None:
     await app.gets_more_time.spool()
-    assert await burst(app) == [Done()]
+    outcomes = await burst(app)
+    assert outcomes[-1] == Done(), "where the process begins too late there is another attempt"
 
 
 async def test_a_job_in_a_process_spools_itself_again(app: Any, tmp_path: Path) -> None:
@@ -192,6 +193,17 @@ async def test_the_workers_resources_are_not_in_a_process(app: Any) -> None:
     (outcome,) = await burst(app)
     assert isinstance(outcome, Buried)
     assert "runs in a process of its own: the worker's resources are not there" in outcome.reason
+
+
+async def test_a_suspect_finds_resources_of_its_own(app: Any, tmp_path: Path) -> None:
+    await app.shares.spool("sync")
+    await app.shares_async.spool("async")
+    for path in (tmp_path / "spool").glob("uwsgi_*"):
+        path.rename(path.with_name(path.name.removesuffix("_0") + "_2"))  # its worker died twice
+    assert await burst(app) == [Done(), Done()]
+    for name in ("sync", "async"):
+        theirs, its = (tmp_path / name).read_text().split()
+        assert theirs == its != str(os.getpid())
 
 
 async def test_results_and_failures_come_from_a_process(app: Any) -> None:
@@ -252,3 +264,14 @@ async def test_no_more_processes_than_allowed(app: Any, tmp_path: Path) -> None:
             while len([e for b in spool.boards() for e in b.entries]) < 3:
                 await anyio.sleep(0.01)
     assert [(item.state, item.attempt, item.crashes) for item in spool.browse()] == [("waiting", 0, 0)] * 3
+
+
+async def test_a_job_may_do_what_it_likes_with_its_output(app: Any) -> None:
+    await app.takes_its_output_away.spool()
+    assert await burst(app) == [Done()]
+
+
+async def test_what_a_buffer_has_travels_as_json(app: Any, tmp_path: Path) -> None:
+    await app.remembers_kinds.spool()
+    assert [type(outcome) for outcome in await burst(app)] == [PutOff, Done]
+    assert (tmp_path / "kind").read_text() == "small"

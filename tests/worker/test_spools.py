@@ -209,3 +209,17 @@ async def test_a_paused_spool_begins_nothing_and_takes_messages(tmp_path: Path, 
         assert (ran, await ticket.status()) == ([], "waiting")
         await spooler.resume()
         assert await ticket.result(timeout=20) == 1
+
+
+async def test_a_spool_with_two_names_is_served_once(directory: DirectorySpool) -> None:
+    spooler = Spooler(directory, spools={"also": directory})
+    ran: list[str] = []
+
+    @spooler.task
+    async def note(name: str) -> None:
+        ran.append(name)
+
+    await note.spool("default")
+    await note.using(spool="also").spool("also")
+    await burst(spooler)
+    assert sorted(ran) == ["also", "default"]

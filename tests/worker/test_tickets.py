@@ -96,6 +96,20 @@ async def test_a_failure_is_the_tasks_own_exception_with_its_traceback(spooler: 
     assert await ticket.status() == "dead"
 
 
+async def test_why_a_task_is_dead_is_known_without_a_result(spooler: Spooler) -> None:
+    @spooler.task(retries=0)
+    async def charge() -> None:
+        raise Refused(402, "no money")
+
+    async with worked(spooler):
+        ticket = await charge.spool()
+        updates = [update async for update in ticket.watch()]
+    assert updates[-1].reason == "tests.worker.test_tickets.Refused: (402, 'no money')"
+    with pytest.raises(TaskFailed, match="no money") as caught:
+        await spooler.ticket(ticket.id).result()
+    assert "in charge\n" in caught.value.__notes__[0]
+
+
 async def test_an_exception_that_cannot_be_made_again_is_told(spooler: Spooler) -> None:
     @spooler.task(keep_result=60, retries=0)
     def strange() -> None:
@@ -289,7 +303,9 @@ async def test_a_running_coroutine_is_cancelled(spooler: Spooler) -> None:
         with pytest.raises(TaskCancelled):
             await ticket.result(timeout=20)
         assert await ticket.status() == "cancelled"
-        assert (ended, worker.busy) == ([1], 0)
+        assert ended == [1]
+        while worker.busy:
+            await anyio.sleep(0.005)
 
 
 async def test_with_a_harakiri_it_is_cancelled_too(spooler: Spooler) -> None:
@@ -398,3 +414,15 @@ async def test_a_task_for_later_is_run_now(spooler: Spooler) -> None:
         assert await ticket.reschedule(at=timedelta(0), priority=3)
         assert await ticket.result(timeout=20) == "now"
         assert not await ticket.reschedule(at=timedelta(0))
+
+
+async def test_what_aspool_fails_to_run_has_an_end_too(spooler: Spooler) -> None:
+    @spooler.task(keep_result=60)
+    async def strange(job: Job) -> None:
+        job.attempt = "first"  # type: ignore[assignment]  # what a job may do
+
+    ticket = await strange.spool()
+    async with worked(spooler):
+        with pytest.raises(TaskFailed, match="aspool failed to run it: TypeError"):
+            await ticket.result()
+    assert await ticket.status() == "dead"

@@ -3,7 +3,6 @@
 Looking opens files read-only and takes no locks; changing takes the lock first, so a running job is never touched.
 """
 
-import json
 import math
 import os
 import time
@@ -19,6 +18,7 @@ from ...errors import BadFile, BadPacket
 from ...message import front_size
 from ...protocol import Details, Listed
 from . import descriptors, marks, names
+from .bury import read_record
 from .claim import due_moment
 from .following.finding import all_places, id_of
 from .following.notes import remove_note
@@ -128,7 +128,9 @@ class Browser:
             due = due_moment(name, found)
             kept = marks.kept_counts(fd)
             attempt, crashes = max(name.attempt, kept[0]), max(name.crashes, kept[1])
-            state = _state(marks.read_mark(fd), is_locked(fd), due > now, bool(attempt or crashes))
+            mark = marks.read_mark(fd)
+            tried = bool(attempt or crashes) or mark is Mark.RUNNING
+            state = _state(mark, is_locked(fd), due > now, tried)
             return Listed(name.id, state, _task_of(fd), _datetime(due), file.place.priority, attempt, crashes,
                           found.st_size, name=file.place.named(file.name))  # fmt: skip
         finally:
@@ -162,18 +164,7 @@ class Browser:
             descriptors.close_descriptor(fd)
 
     def _record(self, area: str, name: str) -> dict[str, Any]:
-        """The JSON beside a file that was put aside; anything strange in it counts as nothing."""
-        try:
-            fd = descriptors.open_descriptor(f"{name}.json", _LOOK, dir_fd=self._tree.area(area))
-        except OSError:
-            return {}
-        try:
-            record = json.loads(os.read(fd, 1 << 20))
-        except (OSError, ValueError):
-            return {}
-        finally:
-            descriptors.close_descriptor(fd)
-        return record if isinstance(record, dict) else {}
+        return read_record(self._tree.area(area), name)
 
     def read(self, listed: Listed) -> Details:
         """All of one message. Raises FileNotFoundError when it has gone meanwhile."""

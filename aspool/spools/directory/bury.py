@@ -88,6 +88,21 @@ def _write_record(directory: int, name: str, record: dict[str, Any]) -> None:
         descriptors.close_descriptor(fd)
 
 
+def read_record(directory: int, name: str) -> dict[str, Any]:
+    """The JSON beside a file that was put aside; anything strange in it counts as nothing."""
+    try:
+        fd = descriptors.open_descriptor(f"{name}.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
+    except OSError:
+        return {}
+    try:
+        record = json.loads(os.read(fd, 1 << 20))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    finally:
+        descriptors.close_descriptor(fd)
+    return record if isinstance(record, dict) else {}
+
+
 def _dead_record(message: Message, outcome: Buried) -> dict[str, Any]:
     return {
         "id": message.id,

@@ -15,12 +15,14 @@ from ...body import Body
 from ...errors import BadFile, BadPacket
 from ...message import Message, from_variables, front_size, is_newer
 from ...protocol import Claim
+from ...records import state_of
 from ..unknown import unknown_text, unknown_wait
 from . import descriptors, marks, names
 from .bury import quarantine, retire
 from .content import CHECKSUM, LENGTH, checksum_fits
-from .following.changes import changed_message
+from .following.changes import changed_message, was_cancelled
 from .following.notes import remove_note
+from .following.results import Results
 from .guard import GuardedFile
 from .limits.gate import UNKNOWN_TASK, Gate, Reason
 from .limits.slots import Slot
@@ -89,6 +91,7 @@ class Claimer:
     def __init__(self, tree: Tree, gate: Gate | None = None) -> None:
         self._tree = tree
         self._gate = gate
+        self._results = Results(tree)
         self._pid = os.getpid()
 
     def claim_all(self, candidates: Sequence[Candidate], now: float) -> list[FileClaim | Skip]:
@@ -176,6 +179,16 @@ class Claimer:
             self._finish_done(claim, found)
         if mark is Mark.DEAD:
             self._retire_again(claim)
+        if self._was_cancelled(claim.message.id, mark):
+            self._results.keep_cancelled(claim.message.id, "its worker died before it had stopped")
+            self._finish_done(claim, found)
+
+    def _was_cancelled(self, id: str, mark: Mark) -> bool:
+        """Whether it was to go when somebody died. The mark alone is a byte that anybody may have written."""
+        if was_cancelled(self._tree, id):
+            return True
+        record = self._results.read(id) if mark is Mark.CANCELLED else None
+        return record is not None and state_of(record) == "cancelled"
 
     def _take_over(self, claim: FileClaim, mark: Mark) -> None:
         """What earlier runs have left."""

@@ -131,15 +131,16 @@ class Claiming:
             candidates = self._look.take(1, now)
             if not candidates:
                 return None
-            if tried != candidates[0]:
-                tried, patience = candidates[0], time.monotonic() + PATIENCE
+            head = candidates[0]
+            if tried != head:
+                tried, patience = head, time.monotonic() + PATIENCE
             (answer,) = await self._answers(candidates, now, self._pace.is_quick)
             if isinstance(answer, FileClaim):
-                self._hold(tried, answer)
+                self._hold(head, answer)
                 return answer
             if answer.why == BUSY and time.monotonic() < patience:
                 self._look.put_back(candidates, now)
                 await sleep(MOMENT)
                 self._read_events()
             else:
-                self._skip(tried, answer, now)
+                self._skip(head, answer, now)

@@ -40,7 +40,7 @@ class Finisher:
             if isinstance(outcome, _GONE):
                 if outcome.kept is not None or type(outcome) is Cancelled:
                     self._keep_end(claim, outcome)
-                self._delete(claim)
+                self._delete(claim, outcome)
                 _close(claim)  # nobody finds it any more, so the lock need not go first
                 return
             if isinstance(outcome, PutOff):
@@ -70,17 +70,14 @@ class Finisher:
         if isinstance(outcome, Cancelled):
             marks.write_mark(claim.fd, Mark.CANCELLED)
 
-    def _delete(self, claim: FileClaim) -> None:
+    def _delete(self, claim: FileClaim, outcome: Done | Cancelled) -> None:
         os.unlink(claim.name, dir_fd=claim.place.fd)
         if claim.linked:
             try:
                 free_id(self._tree, claim.message.id, os.fstat(claim.fd))
             except OSError:
                 pass  # with one link left it counts as stale: who publishes the id next removes it
-        self._drop_changes(claim)
-
-    def _drop_changes(self, claim: FileClaim) -> None:
-        if claim.changed:
+        if claim.changed or type(outcome) is Cancelled:
             remove_note(self._tree, "changes", claim.message.id)
 
     def _put_off(self, claim: FileClaim, outcome: PutOff) -> None:
@@ -111,7 +108,8 @@ class Finisher:
     def _bury(self, claim: FileClaim, outcome: Buried) -> None:
         self._keep_end(claim, outcome)
         bury(self._tree, claim.place, claim.name, claim.fd, claim.message, outcome, durable=self._durable)
-        self._drop_changes(claim)
+        if claim.changed:
+            remove_note(self._tree, "changes", claim.message.id)
 
 
 def _close(claim: FileClaim) -> None:

@@ -4,7 +4,7 @@ import errno
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -63,26 +63,35 @@ class Publisher:
         return self._publish(items) if self._room is None else self._publish_what_fits(items, self._room)
 
     def _publish_what_fits(self, items: Sequence[Item], room: Room) -> list[Answer]:
+        answers: dict[int, Answer] = {}
+        left = dict(enumerate(items))
+        has_room = True
+        while left and has_room:
+            refusals = self._refusals(list(left.values()), room)
+            let_in = {at: item for (at, item), refusal in zip(left.items(), refusals, strict=True) if refusal is None}
+            answers |= {at: refusal for at, refusal in zip(left, refusals, strict=True) if refusal is not None}
+            left = {at: item for at, item in left.items() if at not in let_in}
+            stored = self._publish_let_in(let_in, room, answers)
+            has_room = stored < len(let_in)  # the others were duplicates, say
+        _close_all(left.values())
+        return [answers[at] for at in range(len(items))]
+
+    def _refusals(self, items: Sequence[Item], room: Room) -> Sequence[Exception | None]:
         try:
-            refusals = room.let_in([(item.message, 0 if item.draft else size_of(item.message)) for item in items])
+            return room.let_in([(item.message, 0 if item.draft else size_of(item.message)) for item in items])
         except (OSError, SpoolUnusable) as error:
-            _close_all(items)
             return [self.refusal(error) for _ in items]
-        let_in = [item for item, refusal in zip(items, refusals, strict=True) if refusal is None]
-        refused = [item for item, refusal in zip(items, refusals, strict=True) if refusal is not None]
-        done: list[Answer] = []
+
+    def _publish_let_in(self, let_in: Mapping[int, Item], room: Room, answers: dict[int, Answer]) -> int:
+        """Publish and answer those that were let in; how many are in the spool now."""
+        stored = 0
         try:
-            done += self._publish(let_in)
-        finally:
+            done = self._publish(list(let_in.values()))
             stored = sum(map(_is_new, done))
+        finally:
             room.arrived(len(let_in), stored)
-        if refused and stored < len(let_in):  # duplicates, say: there is some room left
-            others: Iterator[Answer] = iter(self._publish_what_fits(refused, room))
-        else:
-            _close_all(refused)
-            others = filter(None, refusals)
-        answers = iter(done)
-        return [next(answers) if refusal is None else next(others) for refusal in refusals]
+        answers.update(zip(let_in, done, strict=True))
+        return stored
 
     def _publish(self, items: Sequence[Item]) -> list[Answer]:
         if not self.durable:
@@ -241,7 +250,7 @@ class Publisher:
         return NotSpooled(f"nothing was written to {self._tree.path}: {error.strerror or error}; {advice}")
 
 
-def _close_all(items: Sequence[Item]) -> None:
+def _close_all(items: Iterable[Item]) -> None:
     for item in items:
         item.close()
 

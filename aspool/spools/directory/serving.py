@@ -235,10 +235,10 @@ class Serving:
 
     def _reopen(self) -> None:
         self._look.forget_all()
-        self._gate.leave()
         if self._watch is not None:
             self._watch.forget_all()
         self._tree.reopen()
+        self._gate.leave()  # after it: a claim under way would open the slots of the old directory again
         logger.warning("%s was replaced by another directory: the new one is used now", self._tree.path)
         self._enter()
 
@@ -332,5 +332,12 @@ class Serving:
     def next_due(self) -> float | None:
         """When the next known message is due, or a refused finish is tried again."""
         moments = self._settling.moments()
-        due = None if self._gate.is_shut or self._gate.waits_for_turn else self._look.next_due()
+        due = self._look.next_due() if self._may_claim else None
         return min(moments if due is None else [*moments, due], default=None)
+
+    @property
+    def _may_claim(self) -> bool:
+        """Whether a claim could have anything now. If not, there will be news: of a pause, the turn, or a scan."""
+        if self._gate.is_shut or self._gate.waits_for_turn:
+            return False
+        return not self._ordered or self._look.has_looked

@@ -21,7 +21,7 @@ from aspool.outcomes import Done, HandedBack
 from aspool.protocol import WorkerSide
 from aspool.spools.directory import look, marks
 from aspool.spools.directory.claim import FileClaim
-from aspool.spools.directory.limits.slots import file_name
+from aspool.spools.directory.limits.slots import Slot, file_name
 from aspool.spools.directory.locks import HAVE_OFD
 from aspool.spools.directory.marks import Mark
 from aspool.spools.directory.names import PREFIX
@@ -330,3 +330,47 @@ async def test_the_side_is_asked_for_each_message(tmp_path: Path) -> None:
         claims = await claimed(spool, 2)
         await spool.finish([(claim, Done()) for claim in claims])
     assert sorted(map(str, asked)) == ["None", "a"]
+
+
+@pytest.mark.anyio
+async def test_who_may_not_claim_in_order_during_a_scan_sleeps(tmp_path: Path) -> None:
+    spool = DirectorySpool(tmp_path / "spool", durability="process", ordered=True)
+    await put(spool, message("t"))
+    async with served_with(spool, {"t": math.inf}):
+        while spool.next_due() is None:
+            await spool.wait(0.01)
+        served = spool._served()
+        served._look.want_all()
+        assert await spool.claim(1, time.time()) == []
+        assert spool.next_due() is None
+        while spool.next_due() is None:  # the end of the scan is news
+            await spool.wait(60)
+        claims = await spool.claim(1, time.time())
+        assert len(claims) == 1
+        await spool.finish([(claim, Done()) for claim in claims])
+
+
+@pytest.mark.anyio
+async def test_a_claim_under_way_does_not_open_the_slots_of_a_replaced_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "spool"
+    spool = DirectorySpool(path, durability="process")
+    async with served_with(spool, {"one": 1}):
+        served = spool._served()
+        reopen = served._tree.reopen
+
+        def reopen_while_another_thread_claims() -> None:
+            slot = served._gate.admit("one")
+            assert isinstance(slot, Slot)
+            slot.free()
+            reopen()
+
+        monkeypatch.setattr(served._tree, "reopen", reopen_while_another_thread_claims)
+        path.rename(tmp_path / "old")
+        path.mkdir(0o700)
+        served._reopen()
+        await put(spool, message("one"))
+        claims = await claimed(spool, 1)
+        assert (path / ".aspool" / "slots" / file_name("one")).exists()
+        await spool.finish([(claim, Done()) for claim in claims])

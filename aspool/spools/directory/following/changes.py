@@ -1,4 +1,4 @@
-"""Changes: what a job changed of its message, for its next run: `.aspool/changes/<id>`, JSON."""
+"""Changes: what a job changed of its message, for its next run, or that there is none: `.aspool/changes/<id>`, JSON."""
 
 import errno
 import json
@@ -6,13 +6,14 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from ....errors import ArgumentsRefused
+from ....errors import ArgumentsRefused, SpoolUnusable
 from ....message import LARGEST_BUFFER, Message, written_buffer
 from ....outcomes import Changes
 from ..tree import Tree
 from .notes import read_note, write_note
 
 _LARGEST_FILE = LARGEST_BUFFER + 1024  # bytes
+_CANCELLED = b'{"cancelled": true}'
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 logger = logging.getLogger("aspool.directory")
 
@@ -28,8 +29,23 @@ def write_changes(tree: Tree, id: str, changes: Changes) -> None:
         logger.error("%s: what the job of %s changed is lost: %s", tree.path, id, error)
 
 
-def _number(retries: int | None) -> bytes:
-    return b"null" if retries is None else b"%d" % retries
+def _number(retries: object) -> bytes:
+    """What an option of the message says may be anything: its file came from outside."""
+    return b"%d" % retries if isinstance(retries, int) else b"null"
+
+
+def note_cancelled(tree: Tree, id: str) -> None:
+    """The job of a message is to be stopped: should its worker die, the message does not run again. Never fails."""
+    try:
+        write_note(tree, "changes", id, _CANCELLED)
+    except (OSError, SpoolUnusable) as error:
+        logger.error("%s: if the worker of %s dies now it runs again, though cancelled: %s", tree.path, id, error)
+
+
+def was_cancelled(tree: Tree, id: str) -> bool:
+    """Whether `note_cancelled` said so. Never fails."""
+    found = read_note(tree, "changes", id, _LARGEST_FILE)
+    return found is not None and found[0] == _CANCELLED
 
 
 def changed_message(tree: Tree, message: Message) -> Message | None:

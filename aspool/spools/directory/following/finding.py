@@ -31,8 +31,8 @@ def _directories(place: Place) -> list[str]:
         return []
 
 
-def names_in(directory: int) -> list[str]:
-    """The names of task files in a directory, in no order. Raises OSError."""
+def names_in(directory: int, prefix: str = PREFIX) -> list[str]:
+    """The names of task files in a directory, or others with a prefix, in no order. Raises OSError."""
     # A descriptor of its own: two readers of one would share the position.
     fd = descriptors.open_descriptor(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=directory)
     try:
@@ -40,7 +40,7 @@ def names_in(directory: int) -> list[str]:
             found = os.listdir(fd)
     finally:
         descriptors.close_descriptor(fd)
-    return [name for name in found if name.startswith(PREFIX)]
+    return [name for name in found if name.startswith(prefix)]
 
 
 def id_of(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import cast
 from .... import clock
 from ....errors import SpoolUnusable
 from ....protocol import Progress, Standing, State
-from ....results import state_of
+from ....records import state_of
 from ...bell import Bell
 from ..marks import Mark
 from .results import Results
@@ -71,7 +71,7 @@ class FileFollower:
         if standing.state == "running":
             return _with(standing, await self._progress())
         if standing.state == "dead":
-            return _with(standing, record=self._eyes.results.read(self.id))
+            return _with(standing, record=self._eyes.results.read(self.id) or self.file.buried())
         return standing
 
     async def _standing(self, file: MessageFile) -> Standing | None:
@@ -81,7 +81,7 @@ class FileFollower:
             if file.mark is not Mark.RUNNING:
                 await sleep(MOMENT)
                 standing = file.standing(clock.now())
-            file.has_run = standing is not None and standing.state == "running"
+            file.has_run |= standing is not None and standing.state == "running"
         return standing
 
     def _ended(self) -> Standing | None:

@@ -4,6 +4,7 @@ The worker that runs it takes the order by removing the file; whoever placed it 
 """
 
 import os
+import time
 from asyncio import get_running_loop
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
@@ -14,10 +15,13 @@ from ....protocol import Claim
 from ...bell import Bell
 from .. import descriptors
 from ..tree import PRIVATE, Tree
+from .changes import note_cancelled
+from .finding import names_in
 from .wake import Ringer
 
 AREA = "orders"
 MOST = 10_000  # orders that are read at once
+ABANDONED = 10.0  # seconds without a sign of life from whoever placed an order; it has one each second
 _REFUSED = (OSError, SpoolUnusable)
 _RETRIES = (0.0, 0.05, 1.0)  # seconds until it is tried again: the job of a claim begins a moment after it
 
@@ -121,6 +125,7 @@ class OrderBook:
             if not self._is_there(name):
                 self._drop(id, name)
             elif self._cancel(id):
+                note_cancelled(self._tree, id)  # before whoever wants it is told
                 self._drop(id, name)
                 self._remove(name)
         if again and id in self.open:
@@ -144,3 +149,13 @@ class OrderBook:
         names.discard(name)
         if not names:
             self.open.pop(id, None)
+
+
+def void_orders(tree: Tree, id: str) -> None:
+    """A new message has this id: remove what callers that were killed wanted of an earlier one. Never fails."""
+    try:
+        for name in names_in(tree.area(AREA), f"{id}~"):
+            if os.stat(name, dir_fd=tree.area(AREA), follow_symlinks=False).st_mtime < time.time() - ABANDONED:
+                os.unlink(name, dir_fd=tree.area(AREA))
+    except _REFUSED:
+        pass  # withdrawn meanwhile; what is left the sweep takes

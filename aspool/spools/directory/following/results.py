@@ -7,10 +7,12 @@ import time
 from .... import clock
 from ....errors import SpoolUnusable
 from ....outcomes import Kept
-from ....results import LARGEST, cancelled_record, state_of
+from ....records import cancelled_record, state_of
+from ....results import LARGEST
 from .. import descriptors
 from ..tree import Tree
 from .notes import read_note, remove_note, write_note
+from .orders import void_orders
 
 CANCELLED_KEPT = 3600.0  # seconds that a cancelled message is remembered, if nothing else is said
 LATEST = 4_102_444_800.0  # 2100-01-01: no file expires later
@@ -96,3 +98,4 @@ def forget_earlier(tree: Tree, id: str) -> None:
     """A new message has this id, or a dead one lives again: what is kept of the earlier one is not about it."""
     for area in ("results", "changes"):
         remove_note(tree, area, id)
+    void_orders(tree, id)

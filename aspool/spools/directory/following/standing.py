@@ -8,8 +8,11 @@ import fcntl
 import os
 import stat
 
+from ....failures import Failure
 from ....protocol import Standing, State
+from ....records import dead_record
 from .. import descriptors, marks, names
+from ..bury import read_record
 from ..claim import due_moment
 from ..locks import is_locked
 from ..marks import Mark
@@ -59,15 +62,15 @@ class MessageFile:
         path = self.path()
         if path is None:
             return None
+        mark = marks.read_mark(self.fd)
         locked = is_locked(self.fd)
-        if not locked and self.path() != path:
-            return self.standing(now)  # it was settled between the two looks
+        if not locked and (self.path(), marks.read_mark(self.fd)) != (path, mark):
+            return self.standing(now)  # it was claimed or settled between the two looks
         directory, _, file_name = path.rpartition("/")
         found = os.fstat(self.fd)
         name = names.parse(file_name) or names.foreign(file_name, found.st_mtime)
         if directory.startswith(PRIVATE):
             return Standing("dead", name.attempt) if directory.endswith("/dead") else Standing("unknown")
-        mark = marks.read_mark(self.fd)
         kept = marks.kept_counts(self.fd) if mark else (0, 0)
         attempt, crashes = max(name.attempt, kept[0]), max(name.crashes, kept[1])
         # The mark of a running file moved its mtime.
@@ -75,6 +78,14 @@ class MessageFile:
         tried = bool(attempt or crashes) or mark is Mark.RUNNING
         state = _state(mark, locked, due > now, tried)
         return Standing(state, attempt + (state != "dead"), due)
+
+    def buried(self) -> bytes | None:
+        """Why it is dead, as a record of its end. Raises OSError."""
+        path = self.path()
+        found = read_record(self._tree.area("dead"), path.rpartition("/")[2]) if path is not None else {}
+        if not isinstance(reason := found.get("reason"), str):
+            return None
+        return dead_record(Failure(reason, str(found.get("traceback") or "")))
 
     @property
     def mark(self) -> Mark:
@@ -114,9 +125,10 @@ def path_of(fd: int) -> str:
     try:
         return os.readlink(f"/proc/self/fd/{fd}")
     except FileNotFoundError:
-        if not hasattr(fcntl, "F_GETPATH"):
+        get_path: int | None = getattr(fcntl, "F_GETPATH", None)  # macOS
+        if get_path is None:
             raise
-        path: bytes = fcntl.fcntl(fd, fcntl.F_GETPATH, bytes(1024))  # macOS
+        path: bytes = fcntl.fcntl(fd, get_path, bytes(1024))
         return os.fsdecode(path.rstrip(b"\0"))
 
 

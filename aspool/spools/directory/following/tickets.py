@@ -152,8 +152,8 @@ class Tickets:
             order.withdraw()
 
     def _remove(self, id: str, held: _Held) -> None:
+        marks.write_mark(held.fd, Mark.CANCELLED)  # first: with a record, but no mark, it would run all the same
         self._results.keep_cancelled(id, "before it ran")
-        marks.write_mark(held.fd, Mark.CANCELLED)
         found = os.fstat(held.fd)
         os.unlink(held.name, dir_fd=held.directory)
         if found.st_nlink > 1:

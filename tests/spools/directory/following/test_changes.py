@@ -14,7 +14,7 @@ from aspool.spools.directory.claim import FileClaim
 from aspool.spools.directory.following.changes import changed_message, write_changes
 from aspool.spools.directory.names import foreign
 from aspool.spools.directory.tree import PRIVATE, Tree
-from aspool.testing.conformance import message, put, settle
+from aspool.testing.conformance import message, nothing, put, settle
 from aspool.testing.conformance_following import served
 from aspool.wire import encode
 
@@ -142,3 +142,37 @@ def test_what_is_read_is_checked(directory: DirectorySpool, content: bytes, retr
     got = changed_message(directory._tree, message(id="abc", options={"retries": 2}))
     assert got is not None
     assert (got.buffer, got.options) == ({"a": 1}, {"retries": retries})
+
+
+async def test_options_from_outside_may_be_anything(directory: DirectorySpool) -> None:
+    sent = message(options={"retries": "many"})
+    await put(directory, sent)
+    async with served(directory) as here:
+        await settle(directory, [await here.claim()], again(buffer={"a": 1}))
+        await settle(directory, [await here.claim()], again(buffer={"a": 2}))
+        claim = await here.claim()
+        assert (claim.message.buffer, claim.message.options) == ({"a": 2}, {"retries": "many"})
+        await settle(directory, [claim], Done())
+
+
+@pytest.mark.parametrize("ending", ["died", "abandoned"])
+async def test_a_cancelled_job_does_not_run_again_when_its_worker_ends(directory: DirectorySpool, ending: str) -> None:
+    """Whoever cancelled it was told so."""
+    sent = message()
+    await put(directory, sent)
+    async with served(directory) as here:
+        claim = await here.claim()
+        here.running.add(sent.id)
+        assert await DirectorySpool(directory.path).cancel(sent.id, None)
+        assert here.cancelled == [sent.id]
+        assert isinstance(claim, FileClaim)
+        if ending == "abandoned":
+            directory.abandon(claim)
+        descriptors.close_descriptor(claim.fd)
+        other = DirectorySpool(directory.path)
+        async with served(other):
+            assert await nothing(other)
+        async with other.following(sent.id, None) as follower:
+            assert (await follower.look()).state == "cancelled"
+    assert changed(directory) == []
+    assert directory.browse() == []

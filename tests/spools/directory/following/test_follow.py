@@ -17,7 +17,9 @@ from aspool.protocol import Follower, Progress, Standing, Whereabouts
 from aspool.spools.directory import descriptors
 from aspool.spools.directory.following import tickets
 from aspool.spools.directory.following.finding import paths_of
+from aspool.spools.directory.following.results import Results
 from aspool.spools.directory.locks import HAVE_OFD, try_lock, unlock
+from aspool.spools.directory.marks import Mark
 from aspool.spools.directory.names import foreign
 from aspool.spools.directory.tree import PRIVATE, Tree
 from aspool.testing.conformance import claimed, message, nothing, put, served, settle
@@ -404,4 +406,63 @@ async def test_a_follower_that_is_cancelled_leaves_nothing(directory: DirectoryS
         async with directory.following(sent.id, None) as follower:
             await until_state(follower, "running")
     assert scope.cancelled_caught
-    assert not [fd for fd in os.listdir("/proc/self/fd") if "inotify" in _target(fd)]
+    with anyio.fail_after(10):  # a thread closes it
+        while [fd for fd in os.listdir("/proc/self/fd") if "inotify" in _target(fd)]:
+            await anyio.sleep(0.005)
+
+
+async def test_uwsgi_may_finish_in_the_middle_of_a_look(
+    directory: DirectorySpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory.put_blocking([])
+    path = directory.path / "uwsgi_spoolfile_on_host_77_1_0_1700000000_123456"
+    path.write_bytes(encode({b"aspool.task": b"t"}, 17))
+    fd = os.open(path, os.O_RDWR)
+    assert try_lock(fd)
+    async with directory.following(foreign(path.name, 0).id, None) as follower:
+        assert (await follower.look()).state == "running"
+
+        async def finish(seconds: float) -> None:
+            path.unlink()
+            os.close(fd)
+
+        monkeypatch.setattr("aspool.spools.directory.following.follow.sleep", finish)
+        assert (await follower.look()).state == "done"
+
+
+@pytest.mark.parametrize("mark", [True, False])
+async def test_a_cancel_that_was_killed_half_way_is_done_or_has_not_been(
+    directory: DirectorySpool, monkeypatch: pytest.MonkeyPatch, *, mark: bool
+) -> None:
+    """What a ticket tells, and what a worker does, is the same."""
+    sent = message()
+    await put(directory, sent)
+
+    def die(*args: object, **kwargs: object) -> None:
+        raise OSError(5, "as a kill would")
+
+    monkeypatch.setattr(os if mark else Results, "unlink" if mark else "keep_cancelled", die)
+    with pytest.raises(SpoolUnusable):
+        await directory.cancel(sent.id, None)
+    monkeypatch.undo()
+    state = (await look(directory, sent.id)).state
+    async with served(directory):
+        if state == "cancelled":
+            assert await nothing(directory)
+        else:
+            await settle(directory, await claimed(directory, 1), Done())
+    assert state == ("cancelled" if mark else "waiting")
+    assert directory.browse() == []
+
+
+async def test_the_mark_of_a_stranger_removes_nothing(directory: DirectorySpool) -> None:
+    sent = message()
+    await put(directory, sent)
+    (path,) = directory.path.glob("uwsgi*")
+    content = bytearray(path.read_bytes())
+    content[3] = Mark.CANCELLED
+    path.write_bytes(content)
+    async with served(directory):
+        (claim,) = await claimed(directory, 1)
+        assert claim.message.id == sent.id
+        await settle(directory, [claim], Done())

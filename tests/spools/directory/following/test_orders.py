@@ -137,3 +137,14 @@ async def test_a_spool_that_was_removed_has_no_orders(tmp_path: Path) -> None:
     await directory.open()
     (directory.path / PRIVATE / AREA).rmdir()
     assert OrderBook(directory._tree, Following(directory).cancel).listed() == []
+
+
+async def test_the_order_of_a_dead_caller_is_not_about_a_later_message(directory: DirectorySpool) -> None:
+    directory.put_blocking([])
+    area = directory.path / PRIVATE / AREA
+    for name in ("nightly~old", "nightly~young", "nightly2~old"):
+        (area / name).touch()
+    for name in ("nightly~old", "nightly2~old"):
+        os.utime(area / name, (1, 1))
+    await put(directory, message(id="nightly", unique=True))
+    assert placed(directory) == ["nightly2~old", "nightly~young"]
