@@ -68,7 +68,10 @@ class JobSide(Protocol):
 
 
 class _Detached:
-    """The side of a direct call, which no worker runs."""
+    """The side of a direct call, which no worker runs, and of a job that has ended."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
 
     def progressed(self, progress: Progress) -> None:
         pass
@@ -80,14 +83,15 @@ class _Detached:
         return False
 
     def again(self, job: "Job[Any]") -> Again:
-        raise LookupError(f"a direct call of {job.task} is no message of a spool: there is nothing to spool again")
+        raise LookupError(f"{self._what} of {job.task} is no message of a spool: there is nothing to spool again")
 
     @property
     def resources(self) -> Any:
-        raise LookupError("a direct call has no worker, and so none of its resources")
+        raise LookupError(f"{self._what} has no worker, and so none of its resources")
 
 
-_DETACHED = _Detached()
+_DETACHED = _Detached("a direct call")
+_ENDED = _Detached("a run that has ended")
 
 
 class _Made:
@@ -187,7 +191,7 @@ class Job(Generic[Resources_co]):
 
         It ends a cycle of references too, which only the garbage collector would.
         """
-        self._side = _DETACHED
+        self._side = _ENDED
 
     def take_over(self, buffer: dict[str, Any] | None, retries_left: int, next_at: float | None) -> None:
         """What the same job changed in a child process (the worker's part)."""

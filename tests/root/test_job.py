@@ -123,6 +123,16 @@ def test_resources_are_the_workers() -> None:
         _ = Job.detached("app.task").resources
 
 
+def test_a_job_that_is_kept_after_its_end_speaks_for_nobody() -> None:
+    side = Side()
+    job = Job("abc", "app.task", side=side)
+    job.leave_side()
+    job.progress(1)
+    assert side.heard == []
+    with pytest.raises(LookupError, match=r"a run that has ended of app\.task is no message"):
+        job.again_sync()
+
+
 def test_tracked_items_tell_how_far_the_job_is() -> None:
     side = Side()
     job = Job("abc", "app.task", side=side)
