@@ -5,6 +5,7 @@ import json
 import socket
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -156,15 +157,16 @@ class _Web:
 @contextmanager
 def _web(directory: Path) -> Iterator[_Web]:
     """The application `web`, until the block ends."""
-    path = directory / "web"
     options = ("--log-level", "warning", "--timeout-keep-alive", str(round(PATIENCE)))
     server = (sys.executable, "-m", "uvicorn", "benchmarks.programs.web:app")
-    command: list[str | Path] = [*server, "--uds", path, *options]
-    with running(command, directory, environment={ROOT: directory}) as process:
-        wait_until(lambda: _answers(path), PATIENCE, "web server", process)
-        connection = _Connection(path)
-        yield _Web(process, connection)
-        connection.close()
+    with tempfile.TemporaryDirectory() as short:  # the path of a socket has 107 bytes at most
+        path = Path(short, "web")
+        command: list[str | Path] = [*server, "--uds", path, *options]
+        with running(command, directory, environment={ROOT: directory}) as process:
+            wait_until(lambda: _answers(path), PATIENCE, "web server", process)
+            connection = _Connection(path)
+            yield _Web(process, connection)
+            connection.close()
 
 
 def _answers(path: Path) -> bool:

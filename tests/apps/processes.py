@@ -112,10 +112,10 @@ def logs_and_dies(job: Job) -> None:
     os.kill(os.getpid(), 9)
 
 
-@spooler.task(executor="process", harakiri=1, backoff=0)
+@spooler.task(executor="process", harakiri=3, backoff=0)
 def gets_more_time(job: Job) -> None:
     job.extend(60)
-    time.sleep(1.1)
+    time.sleep(3.1)
 
 
 @spooler.task(executor="process")
