@@ -333,16 +333,21 @@ async def test_the_side_is_asked_for_each_message(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_who_may_not_claim_in_order_during_a_scan_sleeps(tmp_path: Path) -> None:
+async def test_who_may_not_claim_in_order_during_a_scan_sleeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spool = DirectorySpool(tmp_path / "spool", durability="process", ordered=True)
     await put(spool, message("t"))
     async with served_with(spool, {"t": math.inf}):
         while spool.next_due() is None:
             await spool.wait(0.01)
         served = spool._served()
-        served._look.want_all()
-        assert await spool.claim(1, time.time()) == []
-        assert spool.next_due() is None
+        with monkeypatch.context() as patched:
+            patched.setattr(served._look, "next_scan", lambda: None)  # it does not begin yet
+            served._look.want_all()
+            assert await spool.claim(1, time.time()) == []
+            assert spool.next_due() is None
+        served._scan_wanted.set()
         while spool.next_due() is None:  # the end of the scan is news
             await spool.wait(60)
         claims = await spool.claim(1, time.time())
