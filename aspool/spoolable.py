@@ -3,7 +3,8 @@
 import asyncio
 import inspect
 import os
-from collections.abc import Coroutine, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, cast
 
 from . import clock
@@ -61,8 +62,13 @@ class Call(NamedTuple, Generic[T]):
 _RAW = Returns(None, "a raw message")
 
 
-class Spoolable(Generic[P, T]):
-    """A task as far as spooling it goes. P: its parameters, without a leading Job; T: what it returns in the end."""
+class Spoolable(ABC, Generic[P, T]):
+    """A task as far as spooling it goes. P: its parameters, without a leading Job; T: what it returns in the end.
+
+    `run_inline` is there if the task never waits (executor="inline"): it runs a call here and now, in the caller.
+    """
+
+    run_inline: Callable[[Message, tuple[Any, ...], Mapping[str, Any]], Any] | None = None
 
     def __init__(self, name: str, options: TaskOptions, sender: Sender, returns: Returns) -> None:
         options.check(name)
@@ -74,13 +80,9 @@ class Spoolable(Generic[P, T]):
         self._executor: Executor = options.executor
         self._plainly: Using[P, T] = Using(self, PLAIN_CALL)
 
+    @abstractmethod
     def dump(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bytes, Body | None]:
         """The arguments of one call as JSON, and its Body. Raises ArgumentsRefused."""
-        raise NotImplementedError
-
-    def run_inline(self, message: Message, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Run a call here and now, in the caller: executor="inline"."""
-        raise NotImplementedError
 
     async def spool(self, *args: P.args, **kwargs: P.kwargs) -> Ticket[T]:
         """Write the call down for a worker.
@@ -183,11 +185,10 @@ class Using(Generic[P, T]):
     def __init__(self, task: Spoolable[P, T], options: CallOptions) -> None:
         self.task = task
         self.options = options
-        self._is_inline = task.options.executor == "inline"
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[T]:
         """The call as a value, for `spool_many`. Raises TaskRefused for an inline task, which never waits."""
-        if self._is_inline:
+        if self.task.run_inline is not None:
             raise TaskRefused(
                 f'{self.task.name}: executor="inline" runs at once, so there is nothing to spool: call spool()'
             )
@@ -200,7 +201,7 @@ class Using(Generic[P, T]):
     async def spool(self, *args: P.args, **kwargs: P.kwargs) -> Ticket[T]:
         """Write the call down for a worker; see `Task.spool`."""
         call = self._call(args, kwargs)
-        if self._is_inline:
+        if self.task.run_inline is not None:
             value = self.task.run_inline(call.message, args, kwargs)
             return self._ended(call, await value if inspect.isawaitable(value) else value)
         spool = self.task.sender.spool_of(call.spool)
@@ -209,7 +210,7 @@ class Using(Generic[P, T]):
     def spool_sync(self, *args: P.args, **kwargs: P.kwargs) -> Ticket[T]:
         """As `spool`, from any thread or script."""
         call = self._call(args, kwargs)
-        if self._is_inline:
+        if self.task.run_inline is not None:
             value = self.task.run_inline(call.message, args, kwargs)
             if inspect.isawaitable(value):
                 value = asyncio.run(cast("Coroutine[Any, Any, Any]", value))

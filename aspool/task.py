@@ -37,6 +37,8 @@ class Task(Spoolable[P, T], Generic[P, R, T]):
     def __init__(self, function: Callable[..., Any], name: str, options: TaskOptions, sender: Sender) -> None:
         super().__init__(name, options, sender, Returns(function, name))
         self.function = function
+        if options.executor == "inline":
+            self.run_inline = self._run_inline
         self.is_handler = name == HANDLER
         self.limit: float = options.concurrency or math.inf  # of its jobs at the same time
         self._policy = RetryPolicy(options.retries, options.backoff)
@@ -84,7 +86,7 @@ class Task(Spoolable[P, T], Generic[P, R, T]):
         """The arguments of one call, checked, as JSON; and its Body. Raises ArgumentsRefused."""
         return self.arguments.dump(args, kwargs)
 
-    def run_inline(self, message: Message, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    def _run_inline(self, message: Message, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run a call here and now, in the caller."""
         return self.run_here(Job(message.id, self.name, at=message.due), args, kwargs)
 

@@ -62,7 +62,7 @@ class Execution:
 
     def _resolve(self, claim: Claim) -> Task[..., Any, Any] | PutOff:
         name = claim.message.task
-        task = self.spooler.raw_handler if name is None else self.spooler.tasks.get(name)
+        task = self.find(name)
         if task is None:
             what = "it names no task, and there is no handler" if name is None else f"no task is called {name} here"
             return decisions.unknown(claim.message, clock.now(), what)

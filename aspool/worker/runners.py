@@ -9,7 +9,7 @@ import os
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 from anyio import (
     BrokenWorkerProcess,
@@ -37,13 +37,11 @@ from .messages import ChildMessages
 from .run import Run, ThreadCall
 
 ENDED_POLL = 0.05  # seconds: how often a thread that does not stop is looked at
-
-
 _SAID = (SpoolReturn, Returned)  # a Returned is a child's, written there
 
 
 class _Failed(Exception):
-    """What a child process said, where no exception can be made of it."""
+    """A failure on its way past everything that is no middleware: most exceptions need not be made for that."""
 
     def __init__(self, failure: Failure) -> None:
         self.failure = failure
@@ -173,20 +171,24 @@ class Runners:
                 "its process died: it was killed, ran out of memory, ended itself, or could not load the worker's "
                 'script (which must start its worker under `if __name__ == "__main__":`)'
             )
-            raise _Failed(Failure(reason, crashed=True)) from None
+            self._fail(run, Failure(reason, crashed=True))
         run.job.take_over(end.buffer, end.retries_left, end.next_at)
-        if not isinstance(end.result, Failure):
-            return end.result.value if isinstance(end.result, Returned) and self._middleware else end.result
+        if isinstance(end.result, Failure):
+            self._fail(run, end.result)
+        return end.result.value if isinstance(end.result, Returned) and self._middleware else end.result
+
+    def _fail(self, run: Run, failure: Failure) -> NoReturn:
+        """Raise what a child process could only tell; for middleware as the task's own exception, or TaskFailed."""
         if not self._middleware:
-            raise _Failed(end.result)
-        run.failure = end.result
-        run.raised = raised_again(end.result.error, end.result.reason, end.result.traceback)
+            raise _Failed(failure)
+        run.failure = failure
+        run.raised = raised_again(failure.error, failure.reason, failure.traceback)
         raise run.raised
 
     # --- what it said ----------------------------------------------------------------------------------------
 
     def _said(self, run: Run, value: Any) -> Result:
-        if isinstance(value, _SAID):
+        if isinstance(value, _SAID) and value is not SPOOL_OK:
             return value
         if not wants_result(run):
             return SPOOL_OK

@@ -16,11 +16,10 @@ from aspool import (
     Spooler,
     TaskRefused,
     Tasks,
-    WorkerSettings,
 )
-from aspool.events import Event, JobEnded
 from aspool.outcomes import Buried, Done, Outcome
-from aspool.worker import Worker
+
+from ..worker.bursts import burst as run_burst
 
 
 def double(number: int) -> int:
@@ -32,14 +31,7 @@ def halve(number: int) -> float:
 
 
 def burst(spooler: Spooler) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-
-    def observe(event: Event) -> None:
-        if isinstance(event, JobEnded):
-            outcomes.append(event.outcome)
-
-    asyncio.run(Worker(spooler, WorkerSettings(burst=True), observers=[observe]).run())
-    return outcomes
+    return asyncio.run(run_burst(spooler))
 
 
 def test_a_prefix_makes_the_name() -> None:

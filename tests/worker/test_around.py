@@ -7,25 +7,15 @@ from typing import Any
 import anyio
 import pytest
 
-from aspool import SPOOL_RETRY, Bury, CallError, DirectorySpool, Job, Retry, Spooler, WorkerSettings
-from aspool.events import Event, JobEnded, WorkerStarted, WorkerStopped
+from aspool import SPOOL_RETRY, Bury, CallError, DirectorySpool, Job, Retry, Spooler
+from aspool.events import Event, WorkerStarted, WorkerStopped
 from aspool.middleware import CallNext
-from aspool.outcomes import Buried, Done, Outcome, PutOff
+from aspool.outcomes import Buried, Done, PutOff
 from aspool.worker import Worker
 
+from .bursts import burst
+
 pytestmark = pytest.mark.anyio
-
-
-async def burst(spooler: Spooler[Any], **options: Any) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-
-    def observe(event: Event) -> None:
-        if isinstance(event, JobEnded):
-            outcomes.append(event.outcome)
-
-    with anyio.fail_after(30):
-        await Worker(spooler, WorkerSettings(burst=True).changed(**options), observers=[observe]).run()
-    return outcomes
 
 
 async def test_the_first_of_the_list_is_outermost(directory: DirectorySpool) -> None:

@@ -7,24 +7,12 @@ from typing import Any
 import anyio
 import pytest
 
-from aspool import SPOOL_RETRY, DirectorySpool, Job, Spooler, WorkerSettings
-from aspool.events import Event, JobEnded
-from aspool.outcomes import Buried, Done, Outcome, PutOff
-from aspool.worker import Worker
+from aspool import SPOOL_RETRY, DirectorySpool, Job, Spooler
+from aspool.outcomes import Buried, Done, PutOff
+
+from .bursts import burst
 
 pytestmark = pytest.mark.anyio
-
-
-async def burst(spooler: Spooler, **options: Any) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-
-    def observe(event: Event) -> None:
-        if isinstance(event, JobEnded):
-            outcomes.append(event.outcome)
-
-    with anyio.fail_after(30):
-        await Worker(spooler, WorkerSettings(burst=True).changed(**options), observers=[observe]).run()
-    return outcomes
 
 
 async def test_the_buffer_travels_to_the_next_attempt(spooler: Spooler) -> None:

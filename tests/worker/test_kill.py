@@ -1,8 +1,6 @@
 """Promises under SIGKILL, with real worker processes: nothing lost, nothing run twice at a time, no innocent buried."""
 
-import importlib
 import random
-import sys
 import time
 from pathlib import Path
 
@@ -12,29 +10,20 @@ from aspool import DirectorySpool
 from aspool.spools.directory.tree import PRIVATE
 from aspool.task import Task
 
-from .storm_workers import APPS, Storm, storm, wait_until
-
-
-@pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
-    """tests/apps/storm.py, imported here too, to spool from this process."""
-    monkeypatch.setenv("STORM_ROOT", str(tmp_path))
-    monkeypatch.syspath_prepend(str(APPS))
-    sys.modules.pop("storm", None)
-    return importlib.import_module("storm")
+from .storm_workers import Storm, storm, wait_until
 
 
 def waiting(root: Path) -> int:
     return sum(1 for path in (root / "spool").rglob("uwsgi_spoolfile_on_*") if PRIVATE not in path.parts)
 
 
-def tasks_of(app: object) -> list[Task[..., object, object]]:
-    return [app.on_loop, app.in_thread, app.in_process]  # type: ignore[attr-defined]  # a module loaded by name
+def tasks_of(storm_tasks: object) -> list[Task[..., object, object]]:
+    return [storm_tasks.on_loop, storm_tasks.in_thread, storm_tasks.in_process]  # type: ignore[attr-defined]  # a module loaded by name
 
 
-def run_storm(root: Path, app: object, count: int, kills: int, workers: int = 4) -> tuple[list[str], Storm]:
+def run_storm(root: Path, storm_tasks: object, count: int, kills: int, workers: int = 4) -> tuple[list[str], Storm]:
     chance = random.Random(7)
-    three = tasks_of(app)
+    three = tasks_of(storm_tasks)
     with storm(root, workers, "--max-crashes=1000", "--frequency=1") as running:
         ids = [three[n % 3].spool_sync(chance.uniform(0.001, 0.03)).id for n in range(count)]
         for k in range(kills):
@@ -62,24 +51,24 @@ def check(ids: list[str], running: Storm, kills: int, root: Path) -> None:
     assert aside == []
 
 
-def test_a_few_kills(tmp_path: Path, app: object) -> None:
-    ids, running = run_storm(tmp_path, app, count=150, kills=4, workers=2)
+def test_a_few_kills(tmp_path: Path, storm_tasks: object) -> None:
+    ids, running = run_storm(tmp_path, storm_tasks, count=150, kills=4, workers=2)
     check(ids, running, 4, tmp_path)
 
 
 @pytest.mark.heavy
 @pytest.mark.timeout(900)
-def test_2000_tasks_4_workers_50_kills(tmp_path: Path, app: object) -> None:
-    ids, running = run_storm(tmp_path, app, count=2000, kills=50)
+def test_2000_tasks_4_workers_50_kills(tmp_path: Path, storm_tasks: object) -> None:
+    ids, running = run_storm(tmp_path, storm_tasks, count=2000, kills=50)
     check(ids, running, 50, tmp_path)
 
 
 @pytest.mark.heavy
 @pytest.mark.timeout(900)
-def test_chosen_ids_under_the_storm(tmp_path: Path, app: object) -> None:
+def test_chosen_ids_under_the_storm(tmp_path: Path, storm_tasks: object) -> None:
     """No id waits twice, and every id is usable afterwards."""
     chance = random.Random(11)
-    three = tasks_of(app)
+    three = tasks_of(storm_tasks)
     names = [f"id-{n}" for n in range(40)]
     accepted = 0
     with storm(tmp_path, 4, "--max-crashes=1000", "--frequency=1") as running:
@@ -101,10 +90,10 @@ def test_chosen_ids_under_the_storm(tmp_path: Path, app: object) -> None:
         wait_until(lambda: waiting(tmp_path) == 0, 60)
 
 
-def test_poison_is_buried_after_three_deaths_and_no_neighbour_is(tmp_path: Path, app: object) -> None:
+def test_poison_is_buried_after_three_deaths_and_no_neighbour_is(tmp_path: Path, storm_tasks: object) -> None:
     with storm(tmp_path, 2, "--frequency=1") as running:
-        bad = app.poison.spool_sync()  # type: ignore[attr-defined]  # a module loaded by name
-        ids = [app.on_loop.spool_sync(0.02).id for _ in range(200)]  # type: ignore[attr-defined]
+        bad = storm_tasks.poison.spool_sync()  # type: ignore[attr-defined]  # a module loaded by name
+        ids = [storm_tasks.on_loop.spool_sync(0.02).id for _ in range(200)]  # type: ignore[attr-defined]
         wait_until(lambda: waiting(tmp_path) == 0, 60, running.replace_dead)
     spool = DirectorySpool(tmp_path / "spool")
     (dead,) = spool.browse(frozenset({"dead"}))

@@ -1,28 +1,17 @@
 """`concurrency=1` over real worker processes, also under SIGKILL: never two at once, none lost, nobody held up."""
 
-import importlib
 import random
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .storm_workers import APPS, Storm, storm, wait_until
+from .storm_workers import Storm, storm, wait_until
 from .test_kill import check, waiting
 
 WORKERS, COUNT, KILLS = 4, 2000, 10
 KINDS = ("on_loop", "in_thread", "in_process")
-
-
-@pytest.fixture
-def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """tests/apps/storm.py, imported here too, to spool from this process."""
-    monkeypatch.setenv("STORM_ROOT", str(tmp_path))
-    monkeypatch.syspath_prepend(str(APPS))
-    sys.modules.pop("storm", None)
-    return importlib.import_module("storm")
 
 
 def ended(running: Storm) -> int:
@@ -32,9 +21,9 @@ def ended(running: Storm) -> int:
 @pytest.mark.heavy
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_at_a_time_over_all_workers(tmp_path: Path, tasks: Any, kind: str) -> None:
+def test_one_at_a_time_over_all_workers(tmp_path: Path, storm_tasks: Any, kind: str) -> None:
     """Half of the tasks have the limit; each runs once, and the others are long done when the last of those begins."""
-    alone, other = getattr(tasks, f"alone_{kind}"), tasks.on_loop
+    alone, other = getattr(storm_tasks, f"alone_{kind}"), storm_tasks.on_loop
     pairs = [(alone.spool_sync(0.001).id, other.spool_sync(0.001).id) for _ in range(COUNT // 2)]
     with storm(tmp_path, WORKERS, "--frequency=1") as running:
         wait_until(lambda: waiting(tmp_path) == 0, 400)
@@ -52,10 +41,10 @@ def test_one_at_a_time_over_all_workers(tmp_path: Path, tasks: Any, kind: str) -
 
 @pytest.mark.heavy
 @pytest.mark.timeout(900)
-def test_one_at_a_time_under_kills(tmp_path: Path, tasks: Any) -> None:
+def test_one_at_a_time_under_kills(tmp_path: Path, storm_tasks: Any) -> None:
     """Whoever dies with a slot gives it back, but not before its child process has ended too."""
     chance = random.Random(5)
-    four = [tasks.on_loop, *(getattr(tasks, f"alone_{kind}") for kind in KINDS)]
+    four = [storm_tasks.on_loop, *(getattr(storm_tasks, f"alone_{kind}") for kind in KINDS)]
     ids = [four[n % 4].spool_sync(chance.uniform(0.001, 0.02)).id for n in range(COUNT)]
     with storm(tmp_path, WORKERS, "--max-crashes=1000", "--frequency=1") as running:
         for k in range(KILLS):

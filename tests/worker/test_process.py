@@ -10,12 +10,12 @@ from typing import Any
 import anyio
 import pytest
 
-from aspool import Body, Job, MemorySpool, NoResult, Progress, TaskCancelled, WorkerSettings
-from aspool.events import Event, JobEnded
+from aspool import Body, Job, MemorySpool, NoResult, Progress, TaskCancelled, TaskFailed
 from aspool.middleware import CallNext
-from aspool.outcomes import Buried, Done, Outcome, PutOff
-from aspool.worker import Worker, running
+from aspool.outcomes import Buried, Done, PutOff
+from aspool.worker import running
 
+from .bursts import burst
 from .storm_workers import APPS
 
 pytestmark = pytest.mark.anyio
@@ -31,23 +31,11 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module("processes")
 
 
-async def burst(app: Any) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-
-    def observe(event: Event) -> None:
-        if isinstance(event, JobEnded):
-            outcomes.append(event.outcome)
-
-    with anyio.fail_after(60):
-        await Worker(app.spooler, WorkerSettings(burst=True), observers=[observe]).run()
-    return outcomes
-
-
 async def test_job_and_body_reach_the_child(app: Any, tmp_path: Path) -> None:
     await app.write.spool("written", Body(b"the body"))
     await app.on_its_own_loop.spool("loop")
     await app.spooler.spool({"name": "raw", "body": b"raw body"})
-    assert await burst(app) == [Done(), Done(), Done()]
+    assert await burst(app.spooler) == [Done(), Done(), Done()]
     pid, attempt, body = (tmp_path / "written").read_bytes().split(b" ", 2)
     assert (int(pid) == os.getpid(), attempt, body) == (False, b"1", b"the body")
     assert (tmp_path / "loop").read_text() == "async"
@@ -56,7 +44,7 @@ async def test_job_and_body_reach_the_child(app: Any, tmp_path: Path) -> None:
 
 async def test_what_it_prints_comes_out_of_the_worker(app: Any, capfd: pytest.CaptureFixture[str]) -> None:
     await app.speaks.spool()
-    assert await burst(app) == [Done()]
+    assert await burst(app.spooler) == [Done()]
     assert sorted(capfd.readouterr().err.splitlines()) == ["said by a program", "said by print", "said to stderr"]
 
 
@@ -64,7 +52,7 @@ async def test_what_it_prints_comes_out_of_the_worker(app: Any, capfd: pytest.Ca
 async def test_whatever_ends_it_ends_this_job_alone(app: Any, how: str, tmp_path: Path) -> None:
     await app.ends.spool(how)
     await app.write.spool("neighbour", Body(b""))
-    outcomes = await burst(app)
+    outcomes = await burst(app.spooler)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Buried", "Done"]
     (buried,) = [outcome for outcome in outcomes if isinstance(outcome, Buried)]
     words = {
@@ -79,19 +67,19 @@ async def test_whatever_ends_it_ends_this_job_alone(app: Any, how: str, tmp_path
 
 async def test_what_it_returns_need_not_travel(app: Any) -> None:
     await app.ends.spool("lock")
-    assert await burst(app) == [Done()]
+    assert await burst(app.spooler) == [Done()]
 
 
 async def test_an_order_comes_back(app: Any) -> None:
     await app.again.spool()
-    first, second = await burst(app)
+    first, second = await burst(app.spooler)
     assert isinstance(first, PutOff)
     assert (first.reason, second) == ("once more", Done())
 
 
 async def test_harakiri_ends_the_process(app: Any, tmp_path: Path) -> None:
     await app.sleeps.spool()
-    (outcome,) = await burst(app)
+    (outcome,) = await burst(app.spooler)
     assert isinstance(outcome, Buried)
     assert "harakiri" in outcome.reason
     with pytest.raises(ProcessLookupError):
@@ -101,7 +89,7 @@ async def test_harakiri_ends_the_process(app: Any, tmp_path: Path) -> None:
 async def test_what_a_job_changes_of_its_message_comes_back(app: Any, caplog: pytest.LogCaptureFixture) -> None:
     ticket = await app.changes.spool()
     with caplog.at_level(logging.INFO, logger="aspool.job"):
-        assert [type(outcome) for outcome in await burst(app)] == [PutOff, Done]
+        assert [type(outcome) for outcome in await burst(app.spooler)] == [PutOff, Done]
     assert await ticket.result() == [2, 0, 2]
     lines: list[Any] = [record for record in caplog.records if record.name == "aspool.job"]
     assert [(line.aspool_attempt, line.getMessage()) for line in lines] == [
@@ -113,7 +101,7 @@ async def test_what_a_job_changes_of_its_message_comes_back(app: Any, caplog: py
 async def test_a_buffer_that_cannot_travel_ends_the_retries(app: Any) -> None:
     for end in ("success", "failure", "again"):
         await app.keeps_what_cannot_travel.spool(end)
-    outcomes = await burst(app)
+    outcomes = await burst(app.spooler)
     why = "; it cannot run again: the buffer of a job cannot be written as JSON: Object of type lock is not JSON"
     assert [outcome for outcome in outcomes if not isinstance(outcome, Buried)] == [Done()]
     reasons = sorted(outcome.reason for outcome in outcomes if isinstance(outcome, Buried))
@@ -124,7 +112,7 @@ async def test_a_buffer_that_cannot_travel_ends_the_retries(app: Any) -> None:
 
 async def test_the_last_lines_of_a_process_that_died_are_kept(app: Any) -> None:
     await app.logs_and_dies.spool()
-    (outcome,) = await burst(app)
+    (outcome,) = await burst(app.spooler)
     assert isinstance(outcome, Buried)
     assert [line.split(" ", 2)[1:] for line in outcome.log] == [
         ["INFO", "about to die ☠"],
@@ -134,14 +122,14 @@ async def test_the_last_lines_of_a_process_that_died_are_kept(app: Any) -> None:
 
 async def test_a_job_in_a_process_gets_more_time(app: Any) -> None:
     await app.gets_more_time.spool()
-    outcomes = await burst(app)
+    outcomes = await burst(app.spooler)
     assert outcomes[-1] == Done(), "where the process begins too late there is another attempt"
 
 
 async def test_a_job_in_a_process_spools_itself_again(app: Any, tmp_path: Path) -> None:
     await app.itself_again.spool(2)
     await app.itself_again_async.spool(1)
-    assert await burst(app) == [Done()] * 5
+    assert await burst(app.spooler) == [Done()] * 5
     assert (tmp_path / "seen").read_text() == "[2, 1, 0]"
     assert (tmp_path / "async").read_text() == "processes.itself_again_async"
 
@@ -149,7 +137,7 @@ async def test_a_job_in_a_process_spools_itself_again(app: Any, tmp_path: Path) 
 async def test_a_task_of_a_group_has_its_spooler_there(app: Any) -> None:
     task = app.spooler.task_named("grouped.itself_again")
     ticket = await task.spool(1)
-    assert [type(outcome) for outcome in await burst(app)] == [Done, Done]
+    assert [type(outcome) for outcome in await burst(app.spooler)] == [Done, Done]
     assert await task.ticket(await ticket.result()).result() == ""
 
 
@@ -172,7 +160,7 @@ async def test_a_process_runs_where_its_task_wants(app: Any, tmp_path: Path) -> 
     other.mkdir()
     tickets = [await app.where.spool(), await app.where.using(working_dir=other).spool(), await app.where.spool()]
     await app.where.using(working_dir=tmp_path / "nowhere", retries=0).spool()
-    assert [type(outcome) for outcome in await burst(app)].count(Buried) == 1
+    assert [type(outcome) for outcome in await burst(app.spooler)].count(Buried) == 1
     assert [await ticket.result() for ticket in tickets] == [str(tmp_path), str(other), str(tmp_path)]
 
 
@@ -190,7 +178,7 @@ async def test_progress_on_a_memory_spool_comes_from_a_process(app: Any, tmp_pat
 
 async def test_the_workers_resources_are_not_in_a_process(app: Any) -> None:
     await app.wants_resources.spool()
-    (outcome,) = await burst(app)
+    (outcome,) = await burst(app.spooler)
     assert isinstance(outcome, Buried)
     assert "runs in a process of its own: the worker's resources are not there" in outcome.reason
 
@@ -200,7 +188,7 @@ async def test_a_suspect_finds_resources_of_its_own(app: Any, tmp_path: Path) ->
     await app.shares_async.spool("async")
     for path in (tmp_path / "spool").glob("uwsgi_*"):
         path.rename(path.with_name(path.name.removesuffix("_0") + "_2"))  # its worker died twice
-    assert await burst(app) == [Done(), Done()]
+    assert await burst(app.spooler) == [Done(), Done()]
     for name in ("sync", "async"):
         theirs, its = (tmp_path / name).read_text().split()
         assert theirs == its != str(os.getpid())
@@ -210,7 +198,7 @@ async def test_results_and_failures_come_from_a_process(app: Any) -> None:
     told = await app.fails.spool("value")
     lost = await app.fails.spool("unpicklable")
     own = await app.fails.spool("own")
-    await burst(app)
+    await burst(app.spooler)
     assert await told.result() == {"how": "value"}
     with pytest.raises(NoResult, match="cannot be written as JSON"):
         await lost.result()
@@ -218,6 +206,25 @@ async def test_results_and_failures_come_from_a_process(app: Any) -> None:
         await own.result()
     assert caught.value.args == (7, "odd")
     assert "in fails" in caught.value.__notes__[0]
+
+
+async def test_middleware_sees_a_process_that_died(app: Any) -> None:
+    seen: list[BaseException] = []
+
+    async def middleware(job: Job, call_next: CallNext) -> Any:
+        try:
+            return await call_next(job)
+        except Exception as error:
+            seen.append(error)
+            raise
+
+    app.spooler.middleware.append(middleware)
+    await app.ends.spool("kill")
+    (outcome,) = await burst(app.spooler)
+    assert isinstance(outcome, Buried)
+    assert outcome.reason.startswith("its process died")
+    assert [type(error) for error in seen] == [TaskFailed]
+    assert str(seen[0]) == outcome.reason
 
 
 async def test_middleware_is_around_a_process_too(app: Any) -> None:
@@ -233,7 +240,7 @@ async def test_middleware_is_around_a_process_too(app: Any) -> None:
 
     app.spooler.middleware.append(middleware)
     ticket, _, own = [await app.fails.spool(how) for how in ("value", "unpicklable", "own")]
-    outcomes = await burst(app)
+    outcomes = await burst(app.spooler)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Buried", "Done", "Done"]
     assert await ticket.result() == "changed"
     assert {"how": "value"} in seen
@@ -268,10 +275,10 @@ async def test_no_more_processes_than_allowed(app: Any, tmp_path: Path) -> None:
 
 async def test_a_job_may_do_what_it_likes_with_its_output(app: Any) -> None:
     await app.takes_its_output_away.spool()
-    assert await burst(app) == [Done()]
+    assert await burst(app.spooler) == [Done()]
 
 
 async def test_what_a_buffer_has_travels_as_json(app: Any, tmp_path: Path) -> None:
     await app.remembers_kinds.spool()
-    assert [type(outcome) for outcome in await burst(app)] == [PutOff, Done]
+    assert [type(outcome) for outcome in await burst(app.spooler)] == [PutOff, Done]
     assert (tmp_path / "kind").read_text() == "small"

@@ -12,6 +12,8 @@ from aspool import CallError, DirectorySpool, MemorySpool, Spooler, WorkerSettin
 from aspool.events import Event, JobEnded, JobStarted
 from aspool.worker import Worker, running
 
+from .bursts import burst
+
 pytestmark = pytest.mark.anyio
 
 
@@ -29,11 +31,6 @@ class Crowd:
         self.most[name] = max(self.most[name], self.now[name])
         await anyio.sleep(seconds)
         self.now[name] -= 1
-
-
-async def burst(spooler: Spooler[Any], **options: Any) -> None:
-    with anyio.fail_after(60):
-        await Worker(spooler, WorkerSettings(burst=True).changed(**options)).run()
 
 
 def spools(tmp_path: Path, kind: str, **options: Any) -> DirectorySpool | MemorySpool:

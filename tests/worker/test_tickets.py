@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from aspool import (
+    SPOOL_OK,
     DirectorySpool,
     Job,
     MemorySpool,
@@ -18,6 +19,7 @@ from aspool import (
     Progress,
     Retry,
     Spooler,
+    SpoolReturn,
     TaskCancelled,
     TaskFailed,
     Ticket,
@@ -119,6 +121,22 @@ async def test_an_exception_that_cannot_be_made_again_is_told(spooler: Spooler) 
         with pytest.raises(TaskFailed, match="Strange: something strange") as caught:
             await (await strange.spool()).result(timeout=20)
     assert "in strange\n" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("hint", [SpoolReturn, str])
+async def test_a_task_that_says_ok_to_the_spool_has_ended_too(spooler: Spooler, hint: type) -> None:
+    async def work() -> Any:
+        return SPOOL_OK
+
+    work.__annotations__["return"] = hint
+    async with worked(spooler):
+        ticket = await spooler.task(keep_result=60)(work).spool()
+        if hint is SpoolReturn:
+            assert await ticket.result(timeout=20) is SPOOL_OK
+        else:
+            with pytest.raises(NoResult, match="cannot be written"):
+                await ticket.result(timeout=20)
+        assert await ticket.status() == "done"
 
 
 async def test_a_result_that_cannot_be_written_is_no_failure(spooler: Spooler) -> None:
