@@ -5,6 +5,7 @@ AspoolError
 │   ├── ArgumentsRefused      arguments that do not fit the task
 │   ├── MomentRefused         a moment that is naive or out of range
 │   ├── NameRefused           an id or a priority that may not be used
+│   ├── ScheduleRefused       an expression, a zone or an interval that cannot be, or a change that does not fit
 │   ├── TaskRefused           a function or an option that cannot be a task
 │   └── UnknownSpool          no spool of that name, or no engine for that address
 ├── SpoolError                a spool cannot do what was asked
@@ -46,6 +47,10 @@ class MomentRefused(CallError):
 
 class NameRefused(CallError):
     """An id or a priority has a form that may not become a file name."""
+
+
+class ScheduleRefused(CallError):
+    """A schedule cannot be as asked: its expression, zone, interval or path; the message says which and why."""
 
 
 class TaskRefused(CallError):
