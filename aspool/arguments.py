@@ -51,7 +51,7 @@ class Arguments:
         self._by_position = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
         self._is_simple = len(self._by_position) == len(parameters)
         self._known = frozenset(p.name for p in parameters)
-        self._required = frozenset(p.name for p in parameters if p.default is p.empty)
+        self.required = frozenset(p.name for p in parameters if p.default is p.empty and p.kind not in _VARIADIC)
         self._has_variadic = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in self._plain)
 
     def _check_body(self, body: inspect.Parameter, parameters: list[inspect.Parameter]) -> None:
@@ -91,7 +91,7 @@ class Arguments:
         if self._is_simple:
             given = dict(zip(self._by_position, args, strict=False))
             given.update(kwargs)
-            if len(given) == len(args) + len(kwargs) and self._required <= given.keys() <= self._known:
+            if len(given) == len(args) + len(kwargs) and self.required <= given.keys() <= self._known:
                 return given
         try:
             return self.signature.bind(*args, **kwargs).arguments

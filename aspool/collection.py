@@ -1,9 +1,10 @@
 """Tasks: a group of tasks that a Spooler includes, so that the modules of a large application need not import it."""
 
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import timedelta
 from os import PathLike
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, Generic, Never, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from typing_extensions import TypeVar as TypeVarWithDefault
 
@@ -14,8 +15,21 @@ from .job import Job
 from .options import Executor, options_of
 from .protocol import Spool
 from .retry import Backoff
+from .scheduled import ScheduleDecorator, ScheduledOptions, ScheduledTask
+from .schedules import (
+    FileMonitor,
+    Signal,
+    Timer,
+    Trigger,
+    Unset,
+    absolute,
+    cron_of,
+    in_seconds,
+    refuse_function,
+    refuse_positions,
+)
 from .spoolable import Sender
-from .task import Task, default_name, importable, module_of
+from .task import Task, default_name, importable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -94,12 +108,15 @@ class Tasks(Generic[Resources]):
         same time, over all workers of a spool; `working_dir` is where a job in a process runs.
         Raises TaskRefused when the function or an option cannot be used.
         """
-        classes = (retry_on,) if isinstance(retry_on, type) else None if retry_on is None else tuple(retry_on)
+        classes = _classes(retry_on)
 
         def decorate(function: Any) -> Task[..., Any, Any]:
-            if not callable(function) or not hasattr(function, "__qualname__"):
-                raise TaskRefused(f"@spooler.task decorates a function (def or async def), not {function!r}")
-            task_name = self._name(name, function)
+            if isinstance(function, ScheduledTask):
+                raise TaskRefused(
+                    f"{function.name} has a schedule, and is a task already: leave @spooler.task out, and give the "
+                    "options of the task to its schedule: @spooler.timer(60, retries=5)"
+                )
+            task_name = self._name(name, _checked(function))
             task: Task[..., Any, Any] = Task(
                 function, task_name, options_of(task_name, retry_on=classes, **options), self._sender()
             )
@@ -107,6 +124,96 @@ class Tasks(Generic[Resources]):
             return task
 
         return decorate if function is None else decorate(function)
+
+    # --- schedules -------------------------------------------------------------------------------------------
+
+    def timer(
+        self,
+        seconds: float | timedelta | None = None,
+        *,
+        iterations: int | None = None,
+        **options: Unpack[ScheduledOptions],
+    ) -> ScheduleDecorator[Resources]:
+        """Let a task run every `seconds` (fractions too), `iterations` times in all (None: for ever).
+
+        It counts from when a worker first sees it; a restart changes nothing. All options of a task apply, and:
+        `missed` is what becomes of moments that are more than `grace` seconds late, or five times the `seconds` if that
+        is less (unless it is "all"): "skip" them, run the "latest" or "all"; `overlap="skip"` leaves out a run while
+        the last one waits or goes on; `jitter` puts each off by up to so many seconds; `fire="at-most-once"` rather
+        loses a run than repeats one; `target="workers"` lets it run in every worker, in memory; `lazy=True` waits for
+        `start(…)`.
+        Raises TaskRefused, and ScheduleRefused for a schedule that cannot be.
+        """
+        refuse_function(seconds, "timer", "seconds", "seconds")
+        trigger = Unset("timer", iterations) if seconds is None else Timer(in_seconds(seconds), iterations)
+        return self._scheduled(trigger, options)
+
+    def cron(
+        self,
+        expression: str | None = None,
+        *positions: Never,
+        minute: int | None = None,
+        hour: int | None = None,
+        day: int | None = None,
+        month: int | None = None,
+        weekday: int | None = None,
+        tz: str | None = None,
+        seconds: bool = False,
+        day_and: bool = False,
+        **options: Unpack[ScheduledOptions],
+    ) -> ScheduleDecorator[Resources]:
+        """Let a task run when the clock says so: `cron("30 2 * * *", tz="Europe/Paris")`, or uWSGI's numbers.
+
+        `seconds=True` expects six fields, the first of them seconds; with `day_and=True` the day of the month and that
+        of the week must both match. `tz` is a name of the zone database (None: the Spooler's). Of the numbers -1, or
+        none, is every, -5 every one that 5 divides. The options are those of `timer`.
+        Raises ScheduleRefused for an expression that is wrong or never matches, and for an unknown zone.
+        """
+        numbers = {"minute": minute, "hour": hour, "day": day, "month": month, "weekday": weekday}
+        given = {field: number for field, number in numbers.items() if number is not None}
+        refuse_function(expression, "cron", "expression", "an expression")
+        refuse_positions((expression, *positions))
+        return self._scheduled(cron_of(expression, given, tz, seconds=seconds, day_and=day_and), options)
+
+    def filemon(
+        self, path: str | PathLike[str] | None = None, **options: Unpack[ScheduledOptions]
+    ) -> ScheduleDecorator[Resources]:
+        """Let a task run when a file is made, changed or touched; of a directory, an entry directly in it.
+
+        A path that does not exist is watched until it does. The options are those of `timer`.
+        """
+        refuse_function(path, "filemon", "path", "a path")
+        return self._scheduled(Unset("filemon") if path is None else FileMonitor(absolute(path)), options)
+
+    def signal(self, signal: str, **options: Unpack[ScheduledOptions]) -> ScheduleDecorator[Resources]:
+        """Let a task run when a signal of that name is raised: `spooler.raise_signal(…)`, `aspool signal …`.
+
+        One worker runs it, or, with `target="workers"`, each. The other options are those of `timer`.
+        """
+        refuse_function(signal, "signal", "name", "the name of a signal")
+        return self._scheduled(Signal(signal), options)
+
+    def _scheduled(self, trigger: Trigger, options: Mapping[str, Any]) -> ScheduleDecorator[Resources]:
+        given = {**options, "retry_on": _classes(options.get("retry_on"))}
+        name = given.pop("name", None)
+
+        def decorate(function: Any) -> ScheduledTask[..., Any, Any]:
+            if isinstance(function, Task):
+                function = _function_of(function, self._name(name, function.function))
+            task: ScheduledTask[..., Any, Any] = ScheduledTask(
+                function, self._name(name, _checked(function)), trigger, self._sender(), given
+            )
+            self.register(task)
+            return task
+
+        return decorate
+
+    @property
+    def tz(self) -> str:
+        """The zone of crons that name none: that of the Spooler which includes this group."""
+        return "UTC" if self._owner is None else self._owner.tz
+
+    # --- names and groups ------------------------------------------------------------------------------------
 
     def _name(self, name: str | None, function: Callable[..., Any]) -> str:
         if self.prefix:
@@ -127,8 +234,15 @@ class Tasks(Generic[Resources]):
             raise TaskRefused(f"the task name {task.name[:60]!r}… is longer than {LONGEST_NAME} bytes")
         for group in self._line():
             known = group.tasks.get(task.name)
-            if known is not None and _place(known) != _place(task):
+            if known is None:
+                continue
+            if not known.definition.is_of(task.definition):
                 raise TaskRefused(f"two tasks are called {task.name}: give one of them another name=")
+            if lines := known.definition.is_overwritten_at(task.definition):
+                raise TaskRefused(
+                    f"two functions are called {task.name}, in the lines {lines[0]} and {lines[1]} of "
+                    f"{task.definition.file}: rename one of them, or give it another name="
+                )
 
     def _line(self) -> list["Tasks[Any]"]:
         """This group, the one that includes it, and so on."""
@@ -177,6 +291,21 @@ class Tasks(Generic[Resources]):
         return self._owner
 
 
-def _place(task: Task[..., Any, Any]) -> tuple[str, str]:
-    """The same function again is a reloaded module, or a script that was imported by name as well."""
-    return module_of(task.function), task.function.__qualname__
+def _classes(retry_on: Any) -> tuple[type[BaseException], ...] | None:
+    """One class, several or None, as a tuple or None."""
+    return (retry_on,) if isinstance(retry_on, type) else None if retry_on is None else tuple(retry_on)
+
+
+def _checked(function: Any) -> Callable[..., Any]:
+    if not callable(function) or not hasattr(function, "__qualname__"):
+        raise TaskRefused(f"@spooler.task decorates a function (def or async def), not {function!r}")
+    return function  # type: ignore[no-any-return]  # callable, as was just asked
+
+
+def _function_of(task: Task[..., Any, Any], name: str) -> Callable[..., Any]:
+    """The function of a task that gets another schedule, under another name."""
+    if not isinstance(task, ScheduledTask):
+        raise TaskRefused(f"{task.name}: give the options of the task to its schedule: @spooler.timer(60, retries=5)")
+    if name == task.name:
+        raise TaskRefused(f"two schedules are called {task.name}: give one of them another name=")
+    return task.function

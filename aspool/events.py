@@ -17,13 +17,17 @@ class JobStarted:
 
 @dataclass(frozen=True, slots=True)
 class JobEnded:
-    """A run has ended, or a message was refused before it ran. `duration` in seconds."""
+    """A run has ended, or a message was refused before it ran. `duration` in seconds.
+
+    `spooled`: its message was in a spool, and not only in this worker's memory, as for a schedule's `target="workers"`.
+    """
 
     id: str
     task: str
     attempt: int
     duration: float
     outcome: Outcome
+    spooled: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import traceback
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from datetime import UTC, datetime, tzinfo
 from operator import length_hint
 from typing import Any, Generic, Protocol, cast
 
@@ -15,6 +16,7 @@ from typing_extensions import TypeVar
 
 from . import clock
 from .errors import CallError
+from .message import Firing
 from .moments import Moment, timestamp
 from .outcomes import Changes
 from .protocol import Progress
@@ -112,7 +114,7 @@ class Job(Generic[Resources_co]):
     `cancelled`: somebody wants it to stop (for a function in a thread, which nothing else can stop).
     """
 
-    __slots__ = ("_at", "_given", "_made", "_retries_left", "_side", "attempt", "cancelled", "id", "task")
+    __slots__ = ("_at", "_firing", "_given", "_made", "_retries_left", "_side", "attempt", "cancelled", "id", "task")
 
     def __init__(
         self,
@@ -123,6 +125,7 @@ class Job(Generic[Resources_co]):
         retries_left: int = 0,
         at: float = 0.0,
         buffer: Mapping[str, Any] | None = None,
+        firing: Firing | None = None,
         side: JobSide = _DETACHED,
     ) -> None:
         self.id = id
@@ -132,6 +135,7 @@ class Job(Generic[Resources_co]):
         self.cancelled = False
         self._at = at
         self._given = buffer
+        self._firing = firing
         self._made: _Made | None = None
         self._side = side
 
@@ -165,6 +169,22 @@ class Job(Generic[Resources_co]):
     @at.setter
     def at(self, moment: Moment) -> None:
         self._own().at = timestamp(moment)
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """The moment of its schedule for which it runs, in the schedule's zone; None if no schedule spooled it.
+
+        `datetime.now(UTC) - job.scheduled_for` is how late it is.
+        """
+        if self._firing is None:
+            return None
+        from zoneinfo import ZoneInfo  # 2 ms that most programs need not spend
+
+        try:
+            zone: tzinfo = ZoneInfo(self._firing.tz)
+        except (ValueError, OSError, LookupError):  # it came from outside, or another machine knows more zones
+            zone = UTC
+        return datetime.fromtimestamp(self._firing.moment, zone)
 
     @property
     def next_at(self) -> float | None:

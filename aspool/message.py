@@ -5,11 +5,12 @@ Ours are called aspool.…; everything else in a packet belongs to whoever wrote
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from .body import Body
 from .errors import ArgumentsRefused, BadFile
+from .moments import LATEST
 from .wire import LARGEST_VARIABLES, encoded_size
 
 T = TypeVar("T", int, float)
@@ -21,6 +22,15 @@ LARGEST_ARGUMENTS = 64 * 1024 * 1024  # bytes; what is larger is a Body
 LARGEST_BUFFER = 32 * 1024  # bytes of JSON
 SURELY_FIT = 32 * 1024  # bytes of arguments: what is beside them in a task's packet is far smaller
 RESERVED = 64  # bytes of a packet that a spool keeps for length and checksum (aspool.len, aspool.crc)
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """Which moment (a UNIX timestamp) of which schedule a message is for; `tz` is the schedule's zone."""
+
+    schedule: str
+    moment: float
+    tz: str = "UTC"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +54,7 @@ class Message:
     crashes: int = 0  # workers that died while running it
     buffer: Mapping[str, Any] = field(default_factory=dict)  # what an earlier run, or its own task, gave it
     body: Body | None = None
+    firing: Firing | None = None  # if a schedule spooled it
 
 
 def to_variables(message: Message) -> tuple[dict[bytes, bytes], bytes]:
@@ -58,6 +69,8 @@ def to_variables(message: Message) -> tuple[dict[bytes, bytes], bytes]:
         variables[b"aspool.options"] = json.dumps(dict(message.options)).encode()
     if message.buffer:
         variables[b"aspool.buffer"] = written_buffer(message.buffer)
+    if message.firing is not None:
+        variables[b"aspool.firing"] = json.dumps(asdict(message.firing)).encode()
     if message.expires is not None:
         variables[b"aspool.expires"] = b"%.6f" % message.expires
     if not message.arguments:
@@ -77,7 +90,7 @@ def to_variables(message: Message) -> tuple[dict[bytes, bytes], bytes]:
 def _fits(message: Message, variables: dict[bytes, bytes]) -> bool:
     """Whether the arguments have room beside the variables; most messages are so small that nobody need count."""
     size = len(message.arguments)
-    if size < SURELY_FIT and not (message.raw or message.options or message.buffer):
+    if size < SURELY_FIT and not (message.raw or message.options or message.buffer or message.firing):
         return True
     return encoded_size(variables) + size + 32 + RESERVED <= LARGEST_VARIABLES
 
@@ -114,6 +127,7 @@ def from_variables(variables: Mapping[bytes, bytes], front: bytes, **known: Any)
         buffer=_object(variables, b"aspool.buffer") if b"aspool.buffer" in variables else _NOTHING,
         expires=_number(variables, b"aspool.expires", float),
         spooled=_number(variables, b"aspool.spooled", float) or 0.0,
+        firing=_firing(variables) if b"aspool.firing" in variables else None,
         **known,
     )
 
@@ -142,6 +156,13 @@ def _object(variables: Mapping[bytes, bytes], key: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BadFile(f"{key.decode()} is not a JSON object")
     return found
+
+
+def _firing(variables: Mapping[bytes, bytes]) -> Firing:
+    match _object(variables, b"aspool.firing"):
+        case {"schedule": str(schedule), "moment": int() | float() as moment, "tz": str(tz)} if 0 <= moment <= LATEST:
+            return Firing(schedule, float(moment), tz)
+    raise BadFile("aspool.firing does not say which moment of which schedule it is for")
 
 
 def written_buffer(buffer: Mapping[str, Any]) -> bytes:

@@ -25,17 +25,19 @@ def _portal() -> "BlockingPortalProvider":
 os.register_at_fork(after_in_child=_portal.cache_clear)  # the thread of an open one is not in the child
 
 
-def _check_thread() -> None:
+def _check_thread(function: Callable[..., object], how: str) -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return
-    raise CallError("a blocking form would stop this thread's event loop: await the other form instead of .sync")
+    name = getattr(getattr(function, "func", function), "__name__", "")  # of a partial that of its function
+    form = f"{how} ….{name}(…)" if name.isidentifier() else f"{how} …"
+    raise CallError(f"a blocking form would stop this thread's event loop: write `{form}` here, without sync")
 
 
 def call(function: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
     """Await a coroutine function's call, and block meanwhile. Raises CallError in a thread that runs an event loop."""
-    _check_thread()
+    _check_thread(function, "await")
     with _portal() as portal:
         return _answer(portal, function, *args)
 
@@ -51,7 +53,7 @@ def _answer(portal: "BlockingPortal", function: Callable[[*Ts], Awaitable[T]], *
 
 def iterate(items: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
     """The items of an async iterator, one after another. Raises CallError in a thread that runs an event loop."""
-    _check_thread()
+    _check_thread(items, "async for … in")
     with _portal() as portal:
         iterator = items()
         while True:

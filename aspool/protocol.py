@@ -44,11 +44,13 @@ class WorkerSide:
     `limit`: how many jobs of a task (None: of the handler of raw messages) may run at the same time, over all
     workers of the spool: math.inf where there is no limit, 0 for a task that this worker does not know.
     `cancel`: stop the job of the message with this id, whose caller wants it; whether it is here. On the event loop.
+    `schedules_changed`: the record of a schedule has changed, or (None) that of any may have. On the event loop.
     """
 
     frequency: Callable[[], float]
     limit: Callable[[str | None], float] = lambda _: math.inf
     cancel: Callable[[str], bool] = lambda _: False
+    schedules_changed: Callable[[str | None], None] = lambda _: None
 
 
 class Spool(Protocol):

@@ -23,6 +23,10 @@ class WorkerSettings:
     harakiri_grace: float = _option(5.0, "how long a stopped job may take to end", unit="seconds")
     grace: float = _option(25.0, "how long running jobs may go on when the worker stops", unit="seconds")
     max_tasks: int | None = _option(None, "leave after this many runs", unit="runs", uwsgi="spooler-max-tasks")
+    signal_as_task: bool = _option(
+        True, "count the runs of schedules and signals among these", uwsgi="spooler-signal-as-task"
+    )
+    schedules: bool = _option(True, "fire timers, crons, file monitors and signals")
     max_crashes: int = _option(3, "bury a message after this many dead workers", unit="crashes")
     burst: bool = _option(False, "run what is due, then leave")
 

@@ -36,6 +36,11 @@ class Sender(Protocol):
         """A body that can be read at once, without having been spooled."""
         ...
 
+    @property
+    def tz(self) -> str:
+        """The zone of crons that name none."""
+        ...
+
 
 class Call(NamedTuple, Generic[T]):
     """One call, checked and written down but not spooled yet: what `spool_many` takes."""

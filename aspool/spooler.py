@@ -6,23 +6,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from inspect import iscoroutinefunction, signature
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
 from . import portal
 from .addresses import Address, spool_at
+from .batches import Batch, put_together
 from .body import Body, Source
 from .collection import Resources, Tasks
-from .errors import AspoolError, CallError, PartlySpooled, SpoolError, TaskRefused, UnknownSpool, Unsupported
+from .cron import Cron
+from .errors import AspoolError, CallError, ScheduleRefused, TaskRefused, UnknownSpool, Unsupported
 from .events import Event
 from .ids import checked_id
-from .message import Message
 from .middleware import Middleware
 from .moments import Moment
 from .options import Executor, options_of
-from .protocol import Pauses, PutsBlocking, Spool, Stored
+from .protocol import Pauses, PutsBlocking, Spool
 from .raw import Variables, raw_call
 from .results import Returns
 from .retry import Backoff
+from .runtime import Wanted, made_schedule, raise_signal, schedulable
+from .scheduled import Scheduled, ScheduledTask
 from .spoolable import Call, put_blocking
 from .task import HANDLER, NamedTask, Task, default_name
 from .ticket import Origin, Ticket
@@ -41,6 +44,7 @@ class Spooler(Tasks[Resources]):
     `frequency` (seconds) overrides the worker's, and may be set at run time.
     `middleware` are around each call, the first outermost; `observers` hear each event of the workers, and must be
     quick; `resources` makes an async context manager, in which each worker runs: what it gives is `job.resources`.
+    `tz` is the zone of crons that name none.
     """
 
     def __init__(
@@ -52,8 +56,11 @@ class Spooler(Tasks[Resources]):
         middleware: Sequence[Middleware] = (),
         observers: Sequence[Observer] = (),
         resources: Callable[[], AbstractAsyncContextManager[Resources]] | None = None,
+        tz: str = "UTC",
     ) -> None:
         super().__init__()
+        Cron("@daily", tz).check()
+        self._tz = tz
         if spools and DEFAULT in spools:
             raise CallError(
                 f"the spool called {DEFAULT!r} is the first argument of Spooler; call the other one differently"
@@ -165,7 +172,7 @@ class Spooler(Tasks[Resources]):
 
     def spool_many_sync(self, calls: Sequence[Call[Any]]) -> list[Ticket[Any]]:
         """As `spool_many`, from any thread or script."""
-        batch = _Batch(calls, [self.spool_of(call.spool) for call in calls])
+        batch = Batch(calls, [self.spool_of(call.spool) for call in calls])
         for spool, positions in batch.by_spool():
             try:
                 batch.answered(spool, positions, put_blocking(spool, batch.messages(positions)))
@@ -180,6 +187,52 @@ class Spooler(Tasks[Resources]):
     def ticket(self, id: str, *, spool: Address | None = None) -> Ticket[Any]:
         """The ticket of a message, by its id; `task.ticket(id)` makes one that knows the type of the result."""
         return Ticket(checked_id(id), False, Origin(self.spool_of(spool), _ANY, keeps=None))
+
+    # --- schedules -------------------------------------------------------------------------------------------
+
+    @property
+    def tz(self) -> str:
+        """The zone of crons that name none."""
+        return self._tz
+
+    async def schedule(self, task: Task[..., Any, Any] | NamedTask | str, **wanted: Unpack[Wanted]) -> Scheduled:
+        """Let a task run again and again, also after every restart: `schedule(remind, cron="0 9 * * *", args=(7,))`.
+
+        Wanted is one of `timer` (seconds), `cron` (an expression, or a Cron) and `filemon` (a path); see Wanted for
+        the rest. The same once more changes nothing, as long as it has something to do; one whose iterations are over,
+        or that is anything else under the same name, begins anew. A name that is no task's here is that of another
+        program's task, which nobody checks. Raises ScheduleRefused, also for a task of another Spooler, and
+        ArgumentsRefused for arguments that do not fit the task.
+        """
+        known = schedulable(task, self)
+        made = made_schedule(known, self.tz, wanted)
+        if made.name in self.tasks:
+            raise ScheduleRefused(f"{made.name} is the name of a task: give the schedule another name=")
+        scheduled = Scheduled(made.name, self.spool_of(wanted.get("spool", known.options.spool)))
+        await scheduled.make(made)
+        return scheduled
+
+    def scheduled(self, task: ScheduledTask[..., Any, Any] | str, *, spool: Address | None = None) -> Scheduled:
+        """The schedule of a task, or of that name (that of a task, or made by `schedule`), to be looked at and changed.
+
+        Raises ScheduleRefused for a task without a schedule.
+        """
+        known = self.tasks.get(task) if isinstance(task, str) else task
+        if not isinstance(task, str) and not isinstance(known, ScheduledTask):
+            raise ScheduleRefused(f"{task!r} is neither a task with a schedule nor the name of a schedule")
+        if isinstance(known, ScheduledTask) and spool is None:
+            return known.scheduled
+        return Scheduled(task if isinstance(task, str) else task.name, self.spool_of(spool))
+
+    async def raise_signal(self, name: str, *, spool: Address | None = None) -> int:
+        """Raise a signal: one worker runs its handler, or all do, as the handler says. How many handlers are on.
+
+        Raises ScheduleRefused when no handler of it is known, here or in the spool; those that are paused or stopped
+        are, but hear nothing.
+        """
+        spools = list(self.spools.values()) if spool is None else [self.spool_of(spool)]
+        handlers = [task for task in self.tasks.values() if isinstance(task, ScheduledTask)]
+        return await raise_signal(name, spools, handlers)
 
     # --- pausing ---------------------------------------------------------------------------------------------
 
@@ -306,55 +359,6 @@ def _task_name(task: Task[..., Any, Any] | str | None) -> str | None:
     return task.name if isinstance(task, Task) else task
 
 
-class _Batch:
-    """Many calls on their way to their spools, and what these answered."""
-
-    def __init__(self, calls: Sequence[Call[Any]], spools: Sequence[Spool]) -> None:
-        self._calls = calls
-        self._spools = spools
-        self._results: list[Ticket[Any] | Exception | None] = [None] * len(calls)
-
-    def by_spool(self) -> list[tuple[Spool, list[int]]]:
-        """Each spool with the positions of its calls."""
-        groups: dict[int, tuple[Spool, list[int]]] = {}
-        for position, spool in enumerate(self._spools):
-            groups.setdefault(id(spool), (spool, []))[1].append(position)
-        return list(groups.values())
-
-    def messages(self, positions: Sequence[int]) -> list[Message]:
-        """The messages at these positions."""
-        return [self._calls[position].message for position in positions]
-
-    def answered(self, spool: Spool, positions: Sequence[int], answers: Sequence[Stored | Exception]) -> None:
-        """What a spool said to them."""
-        for position, answer in zip(positions, answers, strict=True):
-            call = self._calls[position]
-            self._results[position] = answer if isinstance(answer, Exception) else call.ticket(answer, spool)
-
-    def failed(self, positions: Sequence[int], error: AspoolError) -> None:
-        """None of them was taken."""
-        for position in positions:
-            self._results[position] = error
-
-    def tickets(self) -> list[Ticket[Any]]:
-        """Their tickets, in order. Raises PartlySpooled when some are not in."""
-        tickets = [result for result in self._results if isinstance(result, Ticket)]
-        if len(tickets) < len(self._results):
-            raise PartlySpooled(self._results)
-        return tickets
-
-
-async def put_together(calls: Sequence[Call[Any]], spools: Sequence[Spool]) -> list[Ticket[Any]]:
-    """Spool each call to the spool at its position, in one trip per spool; see `Spooler.spool_many`."""
-    batch = _Batch(calls, spools)
-    for spool, positions in batch.by_spool():
-        try:
-            batch.answered(spool, positions, await spool.put(batch.messages(positions)))
-        except SpoolError as error:  # the others may be in
-            batch.failed(positions, error)
-    return batch.tickets()
-
-
 class BlockingSpooler:
     """What a Spooler awaits, for code without an event loop. Raises CallError on an event loop's thread."""
 
@@ -374,3 +378,11 @@ class BlockingSpooler:
     def paused(self, *, spool: Address | None = None) -> frozenset[str | None]:
         """See Spooler.paused."""
         return portal.call(partial(self._spooler.paused, spool=spool))
+
+    def schedule(self, task: Task[..., Any, Any] | NamedTask | str, **wanted: Unpack[Wanted]) -> Scheduled:
+        """See Spooler.schedule; what it gives has a `sync` too."""
+        return portal.call(partial(self._spooler.schedule, task, **wanted))
+
+    def raise_signal(self, name: str, *, spool: Address | None = None) -> int:
+        """See Spooler.raise_signal."""
+        return portal.call(partial(self._spooler.raise_signal, name, spool=spool))

@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -42,6 +43,7 @@ class Task(Spoolable[P, T], Generic[P, R, T]):
         self.is_handler = name == HANDLER
         self.limit: float = options.concurrency or math.inf  # of its jobs at the same time
         self._policy = RetryPolicy(options.retries, options.backoff)
+        self.definition = Definition.of(function)
         self.is_async = inspect.iscoroutinefunction(function)
         self.arguments = Arguments(function, name)
         self._check_function()
@@ -141,16 +143,51 @@ async def spool(task: Task[P, R, T], *args: P.args, **kwargs: P.kwargs) -> Ticke
     return await task.spool(*args, **kwargs)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Definition:
+    """Where a function is defined, and in which execution of its module: each has other `variables` or another `spec`.
+
+    The same one again is a reloaded module, a cell of a notebook, or a script that was imported by name as well.
+    """
+
+    module: str
+    qualname: str
+    file: str  # "" if it is none
+    line: int
+    variables: Mapping[str, Any]
+    spec: object  # a reload keeps the variables, and makes another
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> "Definition":
+        """The definition of a function, under all that is wrapped around it."""
+        inner = inspect.unwrap(function)
+        code, variables = getattr(inner, "__code__", None), getattr(inner, "__globals__", {})
+        file, line = getattr(code, "co_filename", ""), getattr(code, "co_firstlineno", 0)
+        file = "" if file.startswith("<") else file
+        qualname = getattr(function, "__qualname__", type(function).__qualname__)
+        return cls(module_of(function), qualname, file, line, variables, variables.get("__spec__"))
+
+    def is_of(self, other: "Definition") -> bool:
+        """Whether both are of one name in one module."""
+        return (self.module, self.qualname) == (other.module, other.qualname)
+
+    def is_overwritten_at(self, other: "Definition") -> tuple[int, int] | None:
+        """The lines of two functions, the second of which takes the place of the first as one execution goes on."""
+        goes_on = self.variables is other.variables and self.spec is other.spec
+        is_other = self.file == other.file != "" and self.line != other.line
+        return (self.line, other.line) if goes_on and is_other else None
+
+
 def module_of(function: Callable[..., Any]) -> str:
     """The module that another process can import to find the function, also when this one runs it as a script."""
-    return importable(function.__module__, getattr(function, "__globals__", None))
+    return importable(function.__module__, getattr(inspect.unwrap(function), "__globals__", None))
 
 
 def importable(module: str, variables: Mapping[str, Any] | None = None) -> str:
     """The name under which another process can import a module, whose globals are `variables`."""
     if module not in MAIN_MODULES:
         return module
-    main = variables or vars(sys.modules["__main__"])
+    main = variables or vars(sys.modules.get("__main__") or sys.modules["__mp_main__"])
     spec = main.get("__spec__")
     if spec is not None:
         return str(spec.name)

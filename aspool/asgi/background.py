@@ -3,9 +3,9 @@
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
+from ..batches import put_together
 from ..errors import CallError, PartlySpooled, TaskRefused, Uncertain
 from ..spoolable import Call, Spoolable, Using
-from ..spooler import put_together
 from ..ticket import Ticket
 
 if TYPE_CHECKING:

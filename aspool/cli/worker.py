@@ -34,7 +34,7 @@ def _option(field: "Field[Any]", hint: Any) -> Callable[[Command], Command]:
     text = f"{field.metadata['help']}{told}"
     env: dict[str, Any] = {"envvar": f"ASPOOL_{field.name.upper()}", "help": text, "default": default}
     if kind is bool:
-        return click.option(name, is_flag=True, **env)
+        return click.option(f"{name}/--no-{name[2:]}" if default else name, is_flag=True, **env)
     if kind is float:
         return click.option(name, type=seconds, metavar="S", **env)
     return click.option(name, type=click.IntRange(min=0), metavar="N", **env)

@@ -2,7 +2,7 @@
 
 import threading
 from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -17,9 +17,11 @@ from ..errors import SpoolFull
 from ..message import Message
 from ..outcomes import Buried, Cancelled, Done, Outcome, PutOff
 from ..protocol import Board, Claim, Stored, Whereabouts, WorkerSide
+from ..turn import Decide, Kept, Taken
 from .entrance import Entrance
 from .ledger import Ledger, MemoryFollower
 from .memory_board import MemoryBoard
+from .memory_schedules import MemorySchedules
 from .options import checked_bound, checked_concurrency
 from .readers import BytesReader, chunks, chunks_async, in_memory, readable
 
@@ -66,6 +68,7 @@ class MemorySpool:
         self._news = Event()
         self._loop: tuple[int, AbstractEventLoop] | None = None
         self._side: WorkerSide | None = None
+        self._schedules = MemorySchedules(self.put_blocking, self._unique.__contains__, self._schedule_changed)
 
     async def open(self) -> None:
         """Nothing needs to be opened."""
@@ -229,6 +232,24 @@ class MemorySpool:
 
     async def aclose(self) -> None:
         """Nothing is open."""
+
+    # --- schedules -------------------------------------------------------------------------------------------
+
+    async def turn(self, name: str, decide: Decide) -> Taken | None:
+        """Take a schedule, and do with it what is decided."""
+        return self._schedules.turn(name, decide)
+
+    async def records(self, names: Collection[str] | None = None) -> Mapping[str, Kept]:
+        """The records of schedules, by their names."""
+        return self._schedules.records(names)
+
+    async def keep_alive(self, names: Collection[str]) -> None:
+        """Note that these schedules are known to a worker."""
+        self._schedules.keep_alive(names)
+
+    def _schedule_changed(self, name: str) -> None:
+        if (side := self._side) is not None:
+            self._on_loop(partial(side.schedules_changed, name))
 
     # --- pausing ---------------------------------------------------------------------------------------------
 

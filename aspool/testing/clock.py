@@ -9,6 +9,9 @@ from .. import clock as wall_clock
 from ..errors import MomentRefused
 from ..moments import timestamp
 
+DIGITS = 6  # of a second: so exact are the moments of timers, one of which must be over when the clock was moved to it
+STEP = 10.0**-DIGITS
+
 
 class Clock:
     """The moment by which messages are due, retried and expired, while a Spooler is under test.
@@ -52,7 +55,7 @@ class Clock:
         with self._lock:
             self._holds += 1
             if self._held_at is None:
-                self._held_at = self._real()
+                self._held_at = not_before(self._real())
         try:
             yield
         finally:
@@ -65,14 +68,22 @@ class Clock:
         """Move on by so many seconds, or by a timedelta. Raises MomentRefused for a moment out of range."""
         seconds = by.total_seconds() if isinstance(by, timedelta) else float(by)
         with self._lock:
-            self._stands_at = timestamp(self.timestamp() + seconds, "the clock")
+            goes = self._stands_at is self._held_at is None
+            moment = not_before(self._real()) if goes else self.timestamp()
+            self._stands_at = round(timestamp(moment + seconds, "the clock"), DIGITS)
 
     def set(self, moment: datetime | float) -> None:
         """Stand still at an aware datetime, or at a UNIX timestamp; also in the past. Raises MomentRefused."""
         if isinstance(moment, timedelta):
             raise MomentRefused("a clock is set to a moment; clock.move(…) takes a timedelta")
         with self._lock:
-            self._stands_at = timestamp(moment, "the clock")
+            self._stands_at = round(timestamp(moment, "the clock"), DIGITS)
+
+
+def not_before(moment: float) -> float:
+    """A moment in whole microseconds, rounded up: by a clock that stands there, all that was due before is due."""
+    rounded = round(moment, DIGITS)
+    return rounded if rounded >= moment else round(rounded + STEP, DIGITS)
 
 
 class _Shared:

@@ -124,7 +124,12 @@ def _death(ran: Ran) -> Exception:
 
 
 async def drain(
-    spooler: Spooler[Any], *, raise_errors: bool = False, most_runs: int = MOST_RUNS, **options: Any
+    spooler: Spooler[Any],
+    *,
+    schedules: bool = False,
+    raise_errors: bool = False,
+    most_runs: int = MOST_RUNS,
+    **options: Any,
 ) -> list[Ran]:
     """Run all that is due, also what that spools, with a real worker in this event loop; return what ran.
 
@@ -132,6 +137,8 @@ async def drain(
     waits, as it would for another program. While the Spooler is under test the clock stands still meanwhile, so that
     only that runs which was due at the beginning, and what this spools for at once. A retry that is not due waits, too:
     move the clock, and drain again.
+    With `schedules` what timers, crons, file monitors and signals have due is fired first, by the clock as it stands; a
+    schedule counts from the first such drain, as it does in production from the first worker. Without, none fires.
     A task that fails is retried or dead, as in production: see `Ran.state`. With `raise_errors` the first exception
     that a task raised (other than Retry) is raised when all is done; TaskFailed for what died without one.
     `options` are those of WorkerSettings: `concurrency` (1: one after another), `threads`, `processes`, `harakiri`,
@@ -139,9 +146,10 @@ async def drain(
     Raises CallError after `most_runs` runs, and for an option that does not exist.
     """
     watch = _Watch(most_runs)
-    settings = WorkerSettings().changed(**options).changed(burst=True)
+    settings = WorkerSettings().changed(**options).changed(burst=True, schedules=schedules)
+    seen = under_test(spooler.spool_of(None)).schedules_seen if spooler.is_under_test else None
     with _noticing(spooler, watch, wanted=raise_errors), _standing_clock(spooler):
-        watch.worker = Worker(spooler, settings, embedded=True, observers=(log, watch))
+        watch.worker = Worker(spooler, settings, embedded=True, observers=(log, watch), seen=seen)
         await watch.worker.run()
     watch.check_end()
     if raise_errors:
@@ -150,10 +158,17 @@ async def drain(
 
 
 def drain_sync(
-    spooler: Spooler[Any], *, raise_errors: bool = False, most_runs: int = MOST_RUNS, **options: Any
+    spooler: Spooler[Any],
+    *,
+    schedules: bool = False,
+    raise_errors: bool = False,
+    most_runs: int = MOST_RUNS,
+    **options: Any,
 ) -> list[Ran]:
     """As `drain`, in a test that is not async. Raises CallError in a thread that runs an event loop."""
-    return portal.call(partial(drain, spooler, raise_errors=raise_errors, most_runs=most_runs, **options))
+    return portal.call(
+        partial(drain, spooler, schedules=schedules, raise_errors=raise_errors, most_runs=most_runs, **options)
+    )
 
 
 def _standing_clock(spooler: Spooler[Any]) -> AbstractContextManager[None]:

@@ -11,6 +11,7 @@ from ..message import Message
 from ..outcomes import Buried
 from ..raw import text_variables
 from ..task import Task
+from .clock import not_before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +73,7 @@ def spooled(message: Message, task: Task[..., Any, Any] | None, spool: str) -> S
         task=message.task,
         args=args,
         kwargs=kwargs,
-        at=datetime.fromtimestamp(message.due, UTC),
+        at=datetime.fromtimestamp(not_before(message.due), UTC),
         spooled_at=datetime.fromtimestamp(message.spooled, UTC),
         priority=message.priority,
         expires=None if message.expires is None else datetime.fromtimestamp(message.expires, UTC),

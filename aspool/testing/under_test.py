@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CallError
 from ..message import Message
@@ -15,6 +15,9 @@ from ..spools.options import checked_bound
 from ..task import Task
 from .clock import Clock, virtual_clock
 from .spooled import Dead, Spooled, dead, spooled
+
+if TYPE_CHECKING:
+    from ..worker.entry import Seen
 
 
 class StandIn(MemorySpool):
@@ -45,6 +48,7 @@ class SpoolUnderTest:
         self.clock = clock
         self.inner: SpoolUnderTest | None = None  # of a block in the block
         self.puts: list[tuple[StandIn, Message]] = []
+        self.schedules_seen: Seen = {}  # by one drain, for the next
         self._spooler = spooler
         self._lock = threading.Lock()
         self._stand_ins: dict[str | int, StandIn] = {}

@@ -129,7 +129,7 @@ def _run(child_job: ChildJob, task: Task[..., Any, Any]) -> ChildEnd:
     side = _ChildSide(child_job, task)
     job: Job[Any] = Job(
         message.id, child_job.name, attempt=child_job.attempt, retries_left=child_job.retries_left, at=message.due,
-        buffer=message.buffer, side=side,
+        buffer=message.buffer, firing=message.firing, side=side,
     )  # fmt: skip
     body = Body(reader=child_job.reader)
     enter_job(job)
@@ -278,9 +278,9 @@ def _find_task(child_job: ChildJob) -> Task[..., Any, Any]:
         found = getattr(found, part)
     for name in child_job.included_by:
         _module(name)
-    if isinstance(found, Task):
+    if isinstance(found, Task) and found.name == child_job.name:
         return found
-    # A decorator above ours, or the handler of raw messages: look in the Spoolers and groups of the module.
+    # A decorator above ours, a second schedule, the handler of raw messages: look in the Spoolers and groups there.
     for value in vars(module).values():
         task = None
         if isinstance(value, Spooler) and child_job.name == HANDLER:
@@ -289,6 +289,8 @@ def _find_task(child_job: ChildJob) -> Task[..., Any, Any]:
             task = value.tasks.get(child_job.name)
         if task is not None:
             return task
+    if isinstance(found, Task):
+        return found
     raise LookupError(f"{child_job.module}.{child_job.qualname} is no task")
 
 

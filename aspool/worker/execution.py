@@ -49,6 +49,8 @@ class Execution:
         if outcome is None:
             task = self._resolve(claim)
             outcome = task if isinstance(task, PutOff) else await self._run(claim, task, started, lane)
+        if claim.message.firing is not None:
+            self.side.fired(self.side.spool, claim.message, outcome, started)
         if outcome is DONE and not self.hears_ends:
             return outcome
         if isinstance(outcome, Buried) and outcome.kept is None:
@@ -108,7 +110,7 @@ class Execution:
         run = Run(claim, task, started, entry, self.side, None if board is None else board.take(entry))
         run.job = Job(
             message.id, task.name, attempt=entry.attempt, retries_left=max(0, policy.retries - message.attempt),
-            at=message.due, buffer=message.buffer, side=run,
+            at=message.due, buffer=message.buffer, firing=message.firing, side=run,
         )  # fmt: skip
         if run.in_process:  # its child writes to the seat too
             run.progressed(Progress())
@@ -146,5 +148,5 @@ class Execution:
     def _report_end(self, claim: Claim, started: float, outcome: Outcome) -> None:
         if type(outcome) is Done and not self.hears_ends:
             return
-        message = claim.message
-        self.report(JobEnded(message.id, message.task or HANDLER, message.attempt + 1, clock.now() - started, outcome))
+        message, took, is_spooled = claim.message, clock.now() - started, self.side.is_spooled
+        self.report(JobEnded(message.id, message.task or HANDLER, message.attempt + 1, took, outcome, is_spooled))

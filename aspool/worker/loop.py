@@ -6,6 +6,7 @@ import sys
 from asyncio import get_running_loop, sleep
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -13,25 +14,28 @@ from anyio import CancelScope, create_task_group, move_on_after
 from anyio.abc import TaskGroup, TaskStatus
 
 from .. import clock
+from ..addresses import spool_at
 from ..errors import CallError
-from ..events import Event, JobOverdue, WorkerStarted, WorkerStopped, WorkerStopping
+from ..events import Event, WorkerStarted, WorkerStopped, WorkerStopping
 from ..outcomes import HandedBack
-from ..protocol import Claim, KeepsScoreboards, Scoreboard, Spool, WorkerSide
+from ..protocol import Claim, KeepsScoreboards, PutsBlocking, Scoreboard, Spool, WorkerSide
 from ..settings import WorkerSettings
 from ..spooler import Spooler
+from .entry import Seen
 from .execution import Execution
 from .lanes import BATCH, Lanes
 from .messages import ChildMessages
 from .output import ChildOutput
+from .overdue import OverdueReports
 from .places import Places
 from .report import log, logger
 from .run import MISSING, Run, RunSide
 from .runners import Runners
+from .ticker import Ticker
 
 SWITCH_INTERVAL = 0.0001  # seconds: with Python's 5 ms a busy loop stretches trips to the disk to seconds
 LONGEST_WAIT = 3600.0  # seconds
-OVERDUE_POLL = 1.0  # seconds between looks for jobs that do not stop
-IDLE_OVERDUE_POLL = 5.0  # and while nothing runs
+SHORTEST_WAIT = 0.005  # of a burst, whose clock may stand still: that of a test does
 
 Observer = Callable[[Event], None]
 
@@ -62,6 +66,7 @@ class Worker:
 
     `embedded`: inside somebody else's process, which it never ends; `max_tasks` is refused then.
     `observers` are called with each event, beside those of the Spooler; they must be quick and cannot fail a job.
+    `seen`: of schedules, where the worker before it ended that had it; it is as if that had gone on.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class Worker:
         *,
         embedded: bool = False,
         observers: Sequence[Observer] = (log,),
+        seen: Seen | None = None,
     ) -> None:
         self.settings = settings or WorkerSettings()
         if embedded and self.settings.max_tasks is not None:
@@ -81,10 +87,16 @@ class Worker:
         self._places = Places(self.settings.concurrency)
         self._claiming = 0  # places that are promised to claims on their way
         self._running: set[Run] = set()
+        self._overdue = OverdueReports(self._running, self._report)
         spools = {id(spool): spool for spool in spooler.spools.values()}  # one may have several names
         self._feeds = [_Feed(spool) for spool in spools.values() if not spool.external]
         if not self._feeds:
             raise CallError("all spools of this Spooler are external: there is nothing to run")
+        here = spool_at("memory:")  # what is to run in every worker
+        assert isinstance(here, PutsBlocking)
+        self._addresses = tuple(feed.spool.address for feed in self._feeds)
+        self._feeds.append(_Feed(here))
+        self._ticker = Ticker(spooler, here, self._frequency, fires=self.settings.schedules, seen=seen)
         self._stop = anyio.Event()
         self._hurry = anyio.Event()
         self._stop_reason = ""
@@ -129,18 +141,31 @@ class Worker:
                     logger.exception("the resources of the Spooler cannot be had, so the worker does not begin")
                     raise
             for feed in self._feeds:
-                side = WorkerSide(self._frequency, self._limit, feed.cancel)
+                changed = partial(self._ticker.changed, feed.spool)
+                side = WorkerSide(self._frequency, self._limit, feed.cancel, changed)
                 await stack.enter_async_context(feed.spool.serving(side))
                 self._set_up_board(feed, stack)
             output, messages = ChildOutput(), ChildMessages()
             stack.callback(output.close)
             stack.callback(messages.close)
+            stack.callback(self._overdue.close)
             runners = Runners(self.settings, output.path, messages, self.spooler.middleware)
-            self._report(WorkerStarted(tuple(feed.spool.address for feed in self._feeds)))
+            await self._begin_schedules(stack)
+            self._report(WorkerStarted(self._addresses))
             task_status.started()
             async with self._background(output, messages):
                 await self._serve(runners, resources)
         self._report(WorkerStopped(self.runs))
+
+    async def _begin_schedules(self, stack: AsyncExitStack) -> None:
+        await self._ticker.begin()
+        stack.push_async_callback(self._end_schedules)
+        if self.settings.burst:
+            await self._ticker.catch_up()  # what is due is fired before it is looked for
+
+    async def _end_schedules(self) -> None:
+        with CancelScope(shield=True):
+            await self._ticker.end()
 
     def _set_up_board(self, feed: _Feed, stack: AsyncExitStack) -> None:
         if isinstance(feed.spool, KeepsScoreboards):
@@ -157,9 +182,9 @@ class Worker:
     @asynccontextmanager
     async def _background(self, output: ChildOutput, messages: ChildMessages) -> AsyncIterator[None]:
         async with create_task_group() as background:
-            background.start_soon(self._keep_watching_overdue)
             background.start_soon(output.keep_copying)
             background.start_soon(messages.keep_reading)
+            background.start_soon(self._ticker.keep_ticking)
             yield
             background.cancel_scope.cancel()
 
@@ -178,7 +203,11 @@ class Worker:
 
     def _lanes(self, feed: _Feed, runners: Runners, resources: Any, jobs: TaskGroup) -> Lanes:
         grace, under_test = self.settings.harakiri_grace, self.spooler.is_under_test
-        side = RunSide(feed.spool, feed.board, get_running_loop(), grace, resources, under_test)
+        loop, overdue = get_running_loop(), self._overdue.expect
+        is_spooled = feed is not self._feeds[-1]
+        side = RunSide(
+            feed.spool, feed.board, loop, grace, resources, under_test, self._ticker.fired, overdue, is_spooled
+        )
         heard = self._observers != (log,)
         execution = Execution(
             self.spooler,
@@ -234,7 +263,7 @@ class Worker:
                 claims = await feed.spool.claim(limit, clock.now())
             finally:
                 self._claiming -= limit
-                self.runs += len(claims)
+                self.runs += self._counted(claims)
                 self._places.leave(limit - len(claims))
             feed.lanes.begin(claims)
             feed.idle_at = ended if not claims and feed.spool.has_looked else -1
@@ -242,6 +271,12 @@ class Worker:
                 await sleep(0)  # they begin before more are looked for
             else:
                 await self._wait_for_work(feed)
+
+    def _counted(self, claims: Sequence[Claim]) -> int:
+        """How many of them count toward max_tasks."""
+        if self.settings.signal_as_task:
+            return len(claims)
+        return sum(claim.message.firing is None for claim in claims)
 
     def _take_places(self, feed: _Feed) -> int:
         """Places for so many messages as may be claimed now."""
@@ -258,7 +293,7 @@ class Worker:
         if not self.settings.burst or wait == 0:
             await feed.spool.wait(wait)
         elif self.busy or not all(other.idle_at == self._places.ended for other in self._feeds):
-            await self._wait_for_work_or_place(feed, wait)
+            await self._wait_for_work_or_place(feed, max(SHORTEST_WAIT, wait))
         else:  # nothing is due anywhere, and nothing runs that could spool more
             self.stop("the burst is over")
 
@@ -275,18 +310,6 @@ class Worker:
             group.cancel_scope.cancel()
 
     # --- reporting -------------------------------------------------------------------------------------------
-
-    async def _keep_watching_overdue(self) -> None:
-        """Report, once, a job that does not stop after its harakiri and the grace."""
-        reported: set[Run] = set()
-        while True:
-            await anyio.sleep(OVERDUE_POLL if self._running else IDLE_OVERDUE_POLL)
-            now = anyio.current_time()
-            reported &= self._running
-            for run in list(self._running):
-                if run.overdue_at < now and run not in reported:
-                    reported.add(run)
-                    self._report(JobOverdue(run.job.id, run.task.name, run.stack()))
 
     def _report(self, event: Event) -> None:
         for observer in self._observers:

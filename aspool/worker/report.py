@@ -39,21 +39,19 @@ def _log_end(event: JobEnded) -> None:
         if logger.isEnabledFor(logging.INFO):
             logger.info("%s %s done in %.3f s", event.task, event.id, event.duration)
     elif isinstance(outcome, Buried):
-        logger.error(
-            "%s %s buried: %s%s", _safe(event.task), event.id, _safe(outcome.reason), _indented(outcome.traceback)
-        )
+        what = "buried" if event.spooled else "failed for good"  # there is nothing to look at later
+        reason, traceback = safe(outcome.reason), _indented(outcome.traceback)
+        logger.error("%s %s %s: %s%s", safe(event.task), event.id, what, reason, traceback)
     elif isinstance(outcome, PutOff):
-        wait, reason = max(0.0, outcome.due - clock.now()), _safe(outcome.reason)
-        logger.warning(
-            "%s %s attempt %d: %s; again in %.1f s", _safe(event.task), event.id, event.attempt, reason, wait
-        )
+        wait, reason = max(0.0, outcome.due - clock.now()), safe(outcome.reason)
+        logger.warning("%s %s attempt %d: %s; again in %.1f s", safe(event.task), event.id, event.attempt, reason, wait)
     elif isinstance(outcome, HandedBack):
-        logger.info("%s %s handed back: %s", _safe(event.task), event.id, outcome.reason)
+        logger.info("%s %s handed back: %s", safe(event.task), event.id, outcome.reason)
     elif isinstance(outcome, Cancelled):
         logger.info("%s %s cancelled after %.3f s: %s", event.task, event.id, event.duration, outcome.reason)
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """Nothing that moves a terminal's cursor or breaks a line."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
@@ -62,4 +60,4 @@ def _safe(text: str) -> str:
 
 def _indented(traceback: str) -> str:
     lines = traceback.rstrip().splitlines()
-    return "".join(f"\n    {_safe(line)}" for line in lines)
+    return "".join(f"\n    {safe(line)}" for line in lines)

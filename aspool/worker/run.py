@@ -6,7 +6,7 @@ import threading
 import traceback
 from asyncio import AbstractEventLoop
 from asyncio import Task as LoopTask
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,8 +17,9 @@ from ..addresses import Address
 from ..errors import CallError
 from ..failures import Failure
 from ..job import Again, Job
+from ..message import Message
 from ..options import CallOptions
-from ..outcomes import SPOOL_OK, spoken
+from ..outcomes import SPOOL_OK, Outcome, spoken
 from ..protocol import Claim, Entry, Progress, Scoreboard, Seat, Spool
 from ..retry import LONGEST_DELAY
 from ..spoolable import Using
@@ -38,6 +39,9 @@ class RunSide:
     harakiri_grace: float = 5.0
     resources: Any = MISSING
     is_under_test: bool = False  # a process of its own would import an application that is not
+    fired: Callable[[Spool, Message, Outcome, float], None] = lambda *_: None  # a run for a schedule has ended
+    overdue_from: Callable[[float], None] = lambda _: None  # of the loop's clock; a run should have ended by then
+    is_spooled: bool = True  # not only in this worker's memory
 
 
 class Run:
@@ -52,6 +56,7 @@ class Run:
     failure: Failure | None = None  # what a child process said, of which `raised` was made
     raised: BaseException | None = None
     is_cancelled: bool = False  # somebody wanted it to stop
+    is_overdue: bool = False  # that was reported
 
     def __init__(
         self, claim: Claim, task: Task[..., Any, Any], started: float, entry: Entry, side: RunSide, seat: Seat | None
@@ -101,12 +106,18 @@ class Run:
 
     # --- stopping --------------------------------------------------------------------------------------------
 
+    def must_end(self, moment: float) -> None:
+        """Report it if it still runs at a moment of the loop's clock."""
+        if moment < self.overdue_at:
+            self.overdue_at = moment
+            self.side.overdue_from(moment)
+
     def cancel(self) -> None:
         """Stop it, as its caller wants: a coroutine and a process at once, a function in a thread if it looks."""
         if self.is_cancelled:
             return
         self.is_cancelled = self.job.cancelled = True
-        self.overdue_at = min(self.overdue_at, self.side.loop.time() + self.side.harakiri_grace)
+        self.must_end(self.side.loop.time() + self.side.harakiri_grace)
         if self.thread is not None and not self.thread.revoke() and self.thread.is_running:
             return  # nothing can stop it but itself
         if self.scope is not None:

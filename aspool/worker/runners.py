@@ -208,7 +208,7 @@ class Runners:
     def _stoppable(self, run: Run) -> Iterator[CancelScope]:
         """The scope that stops a job: after its harakiri, or when somebody cancels it."""
         deadline = math.inf if run.harakiri is None else current_time() + run.harakiri
-        run.overdue_at = deadline + self._grace
+        run.must_end(deadline + self._grace)
         with CancelScope(deadline=deadline) as scope:
             run.scope = scope
             if run.is_cancelled:  # while it waited for its place

@@ -36,6 +36,7 @@ def test_a_quick_run(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [results], "nothing is left"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("group", "scenario", "figures"),
     [

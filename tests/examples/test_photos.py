@@ -98,7 +98,14 @@ def test_the_demo_with_a_worker_that_is_killed(start: Start, home: Path) -> None
     assert not survivors(home)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.heavy),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.heavy),
+    ],
+)
 def test_an_interrupted_demo_leaves_no_process_behind(start: Start, home: Path, number: signal.Signals) -> None:
     demo = start(str(PHOTOS / "demo.py"), *pictures(home))
     demo.says("the worker is process")
@@ -110,6 +117,7 @@ def test_an_interrupted_demo_leaves_no_process_behind(start: Start, home: Path, 
     assert "Traceback" not in demo.output.read_text()
 
 
+@pytest.mark.heavy
 def test_a_demo_that_fails_says_so(start: Start, home: Path) -> None:
     paths = [home / f"{number}.png" for number in range(8)]
     for path in paths:

@@ -11,6 +11,7 @@ import pytest
 
 from aspool import CallError, Job, MomentRefused, Progress, Ticket, current_job
 from aspool.job import Again, enter_job
+from aspool.message import Firing
 from aspool.outcomes import Changes
 
 
@@ -248,3 +249,18 @@ def test_a_buffer_that_cannot_be_compared_has_changed() -> None:
     changes = job.changes(0, {})
     assert changes is not None
     assert isinstance(changes.buffer["a"], Uncomparable)
+
+
+def test_the_moment_for_which_it_runs() -> None:
+    moment = datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
+    for zone, shown in (("Europe/Paris", "2026-11-22 02:30:00+01:00"), ("UTC", "2026-11-22 01:30:00+00:00")):
+        job = Job("a", "t", firing=Firing("nightly", moment.timestamp(), zone))
+        assert job.scheduled_for == moment
+        assert str(job.scheduled_for) == shown
+    assert Job("a", "t").scheduled_for is None, "no schedule spooled it"
+
+
+@pytest.mark.parametrize("zone", ["", "Mars/Phobos", "../../etc/passwd", "/etc/passwd", "a\0b", "☠", "x" * 5000, "."])
+def test_a_zone_that_is_none_here_is_told_as_utc(zone: str) -> None:
+    job = Job("a", "t", firing=Firing("nightly", 1_790_000_000.5, zone))
+    assert str(job.scheduled_for) == "2026-09-21 14:13:20.500000+00:00"

@@ -11,6 +11,7 @@ from aspool.errors import ArgumentsRefused, BadFile
 from aspool.message import (
     LARGEST_ARGUMENTS,
     RESERVED,
+    Firing,
     Message,
     from_variables,
     front_size,
@@ -149,3 +150,30 @@ def test_files_by_others_lack_our_variables() -> None:
 @pytest.mark.parametrize(("version", "newer"), [(b"1", False), (b"2", True), (b"", True), (b"1.1", True)])
 def test_a_later_version_is_noticed(version: bytes, newer: bool) -> None:
     assert is_newer({b"aspool.v": version}) is newer
+
+
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=50),
+    moments,
+    st.sampled_from(["UTC", "Europe/Paris", "../odd", ""]),
+)
+def test_the_moment_of_a_schedule_travels(name: str, moment: float, tz: str) -> None:
+    firing = Firing(name, moment, tz)
+    assert travelled(Message(id="a", task="t", arguments=b"{}", firing=firing)).firing == firing
+    assert travelled(Message(id="a", task="t", arguments=b"{}")).firing is None
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b"", b"null", b"[]", b"{}", b'{"schedule":"a","moment":1}', b'{"schedule":"a","moment":"1","tz":"UTC"}',
+        b'{"schedule":1,"moment":1,"tz":"UTC"}', b'{"schedule":"a","moment":1,"tz":null}', b"\xff", b"[" * 100_000,
+        b'{"schedule":"a","moment":-1,"tz":"UTC"}', b'{"schedule":"a","moment":1e300,"tz":"UTC"}',
+        b'{"schedule":"a","moment":NaN,"tz":"UTC"}', b'{"schedule":"a","moment":Infinity,"tz":"UTC"}',
+        b'{"schedule":"a","moment":1' + b"0" * 400 + b',"tz":"UTC"}',
+    ],
+)  # fmt: skip
+def test_a_forged_moment_is_a_bad_file(forged: bytes) -> None:
+    variables, front = to_variables(Message(id="a", task="t", arguments=b"{}", firing=Firing("a", 1.0)))
+    with pytest.raises(BadFile):
+        from_variables({**variables, b"aspool.firing": forged}, front, id="a")

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import anyio
@@ -44,9 +45,18 @@ def test_items_come_one_by_one_and_the_rest_is_closed() -> None:
 
 
 @pytest.mark.anyio
-async def test_an_event_loop_is_not_stopped() -> None:
-    with pytest.raises(CallError, match="would stop this thread's event loop"):
+async def test_an_event_loop_is_not_stopped_and_the_form_for_it_is_named() -> None:
+    awaited = "would stop this thread's event loop: write `await ….sleep"
+    with pytest.raises(CallError, match=awaited):
         portal.call(anyio.sleep, 0)
+    with pytest.raises(CallError, match=awaited):
+        portal.call(partial(anyio.sleep, 0))
+    log: list[str] = []
+    with pytest.raises(CallError, match=r"write `async for … in …._numbers\(…\)` here, without sync"):
+        next(portal.iterate(partial(_numbers, log)))
+    with pytest.raises(CallError, match="write `await …` here"):
+        portal.call(lambda: anyio.sleep(0))
+    assert log == []
 
 
 def waits_for_answer(thread: int) -> bool:

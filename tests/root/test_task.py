@@ -451,7 +451,5 @@ def test_hints_that_are_no_arguments_need_not_be_there() -> None:
 
 def test_an_option_that_does_not_exist_is_named() -> None:
     spooler: Any = Spooler("memory:")
-    with pytest.raises(
-        TaskRefused, match=r"a task has no option timeout; there are backoff, concurrency, "
-    ):
+    with pytest.raises(TaskRefused, match=r"a task has no option timeout; there are backoff, concurrency, "):
         spooler.task(timeout=5)(print)

@@ -1,6 +1,7 @@
 """Both of our spools do what every spool must do."""
 
 import errno
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,26 @@ from aspool.testing.conformance import SpoolConformance
 from aspool.testing.conformance_changing import ChangingConformance
 from aspool.testing.conformance_following import FollowingConformance
 from aspool.testing.conformance_limits import LimitsConformance
+from aspool.testing.conformance_schedules import SchedulesConformance
 
 
-class TestMemory(SpoolConformance, FollowingConformance, ChangingConformance):
+class Conformance(SpoolConformance, FollowingConformance, ChangingConformance, SchedulesConformance):
+    """All that a spool can do."""
+
+
+class TestMemory(Conformance):
     @pytest.fixture
     def spool(self) -> Spool:
         return MemorySpool()
 
 
-class TestDirectory(SpoolConformance, FollowingConformance, ChangingConformance):
+class TestDirectory(Conformance):
     @pytest.fixture(params=["disk", "process"])
     def spool(self, request: pytest.FixtureRequest, tmp_path: Path) -> Spool:
         return DirectorySpool(tmp_path / "spool", durability=request.param)
 
 
-class TestDirectoryWithoutInotify(SpoolConformance, FollowingConformance, ChangingConformance):
+class TestDirectoryWithoutInotify(Conformance):
     @pytest.fixture
     def spool(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
         def refuse() -> None:
@@ -37,7 +43,9 @@ class TestDirectoryWithoutInotify(SpoolConformance, FollowingConformance, Changi
         return DirectorySpool(tmp_path / "spool", durability="process")
 
 
-class TestDirectoryWithoutExtendedAttributes(SpoolConformance, FollowingConformance, ChangingConformance):
+class TestDirectoryWithoutExtendedAttributes(
+    SpoolConformance, FollowingConformance, ChangingConformance, SchedulesConformance
+):
     """As on a file system that has no xattrs, where counts are kept when the disk is full."""
 
     @pytest.fixture
@@ -50,7 +58,7 @@ class TestDirectoryWithoutExtendedAttributes(SpoolConformance, FollowingConforma
         return DirectorySpool(tmp_path / "spool", durability="process")
 
 
-class TestDirectoryOnASlowDisk(SpoolConformance, FollowingConformance, ChangingConformance):
+class TestDirectoryOnASlowDisk(Conformance):
     """Where every trip goes to a thread."""
 
     @pytest.fixture
@@ -59,7 +67,9 @@ class TestDirectoryOnASlowDisk(SpoolConformance, FollowingConformance, ChangingC
         return DirectorySpool(tmp_path / "spool", durability="process")
 
 
-class TestDirectoryWithoutUnnamedFiles(SpoolConformance, FollowingConformance, ChangingConformance):
+class TestDirectoryWithoutUnnamedFiles(
+    SpoolConformance, FollowingConformance, ChangingConformance, SchedulesConformance
+):
     """As on a file system that has no O_TMPFILE."""
 
     @pytest.fixture
@@ -73,12 +83,13 @@ class TestLimitsInMemory(LimitsConformance):
         return MemorySpool(**options)
 
 
-class TestFollowingWithoutOfdLocks(FollowingConformance, ChangingConformance):
+class TestFollowingWithoutOfdLocks(FollowingConformance, ChangingConformance, SchedulesConformance):
     """As on macOS."""
 
     @pytest.fixture
     def spool(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Spool:
         monkeypatch.setattr("aspool.spools.directory.locks.HAVE_OFD", False)
+        monkeypatch.setattr("aspool.spools.directory.schedules._alone", threading.Lock())
         return DirectorySpool(tmp_path / "spool", durability="process")
 
 

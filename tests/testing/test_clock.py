@@ -1,13 +1,15 @@
 """The virtual clock: it goes, it stands, and the real one comes back."""
 
+import asyncio
+import itertools
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aspool import MomentRefused, clock
+from aspool import MemorySpool, MomentRefused, Spooler, clock
 from aspool.moments import timestamp
-from aspool.testing import Clock
+from aspool.testing import Clock, drain_sync, use
 from aspool.testing.clock import virtual_clock
 
 
@@ -48,6 +50,47 @@ def test_held_it_stands_still_and_goes_on_after_that() -> None:
     assert made.timestamp() == made.timestamp() == 104, "moved meanwhile, it stands"
 
 
+def test_it_never_stands_before_the_moment_at_which_it_was_stopped() -> None:
+    for number in range(10_000):
+        real = 1_795_268_819.942866 + number * 2**-22  # the real clock shows parts of a microsecond, too
+        made = Clock(lambda: real)  # noqa: B023 - asked at once
+        with made.held():
+            held = made.timestamp()
+        made.stop()
+        assert held == made.timestamp() == round(held, 6)
+        assert 0 <= held - real < 1.25e-6
+
+
+def test_a_message_is_due_when_the_clock_was_set_to_its_moment() -> None:
+    spooler = Spooler(MemorySpool())
+
+    @spooler.task
+    def work() -> None: ...
+
+    for _ in range(100):
+        with use(spooler) as spool:
+            work.using(at=timedelta(days=7)).spool_sync()
+            spool.clock.set(spool.waiting[0].at)
+            assert len(drain_sync(spooler)) == 1
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_what_was_spooled_a_moment_ago_is_due(monkeypatch: pytest.MonkeyPatch, stops: bool) -> None:
+    calls = itertools.count()
+    monkeypatch.setattr(clock, "now", lambda: 1_795_268_819.942866 + next(calls) * 2**-22)
+    spooler = Spooler(MemorySpool())
+
+    @spooler.task
+    def work() -> None: ...
+
+    for _ in range(100):
+        with use(spooler) as spool:
+            work.spool_sync()
+            if stops:
+                spool.clock.stop()
+            assert len(drain_sync(spooler)) == 1
+
+
 def test_nonsense_is_refused() -> None:
     made = Clock(lambda: 100.0)
     with pytest.raises(MomentRefused, match="naive"):
@@ -77,3 +120,45 @@ def test_a_new_block_begins_at_the_real_time() -> None:
     with virtual_clock() as second:
         assert second is not first
         assert second.timestamp() == pytest.approx(time.time(), abs=60)
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_a_timer_is_due_when_the_clock_was_moved_by_its_interval(digit: int) -> None:
+    spooler = Spooler(MemorySpool())
+
+    @spooler.timer(10)
+    def tick() -> None: ...
+
+    with use(spooler) as spool:
+        spool.clock.set(1_795_268_819.9428660 + digit * 1e-7)  # the real clock shows parts of a microsecond, too
+        drain_sync(spooler, schedules=True)
+        for _ in range(3):
+            spool.clock.move(10)
+            assert len(drain_sync(spooler, schedules=True)) == 1
+
+
+@pytest.mark.parametrize(("soon", "most"), [("message", 1000), ("timer", 5000)])
+def test_what_is_due_soon_by_a_clock_that_stands_keeps_nobody_busy(
+    monkeypatch: pytest.MonkeyPatch, soon: str, most: int
+) -> None:
+    looks = itertools.count()
+    timestamp_now = Clock.timestamp
+    monkeypatch.setattr(Clock, "timestamp", lambda self: (next(looks), timestamp_now(self))[1])
+    spooler = Spooler(MemorySpool())
+
+    @spooler.task
+    async def work() -> None:
+        await asyncio.sleep(0.3)
+
+    @spooler.timer(10)
+    def tick() -> None: ...
+
+    with use(spooler) as spool:
+        spool.clock.set(1_800_000_000)
+        drain_sync(spooler, schedules=True)
+        spool.clock.move(10 - 2e-6)
+        work.spool_sync()
+        if soon == "message":
+            work.using(at=spool.clock.timestamp() + 1e-6).spool_sync()
+        assert len(drain_sync(spooler, schedules=soon == "timer")) == 1
+    assert next(looks) < most

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -188,6 +188,36 @@ async def asked() -> None:
     await app.pause(order)
     app.sync.resume("shop.order")
     await app.task_named("shop.other").spool(1, b=2)
+
+
+@spooler.timer(0.5, iterations=2, overlap="skip", missed="all", retries=1, retry_on=OSError)
+async def ping() -> int:
+    return 5
+
+
+@spooler.cron("30 2 * * *", tz="Europe/Paris", fire="at-most-once", harakiri=60)
+def nightly(job: Job) -> None:
+    assert_type(job.scheduled_for, datetime | None)
+
+
+@spooler.filemon(Path("config.toml"), lazy=True)
+def config_changed() -> None: ...
+
+
+@spooler.signal("reload", target="workers")
+async def reload(job: Job, since: float = 0.0) -> None: ...
+
+
+async def schedules() -> None:
+    await ping.start(seconds=5, iterations=None)
+    assert_type(await ping(), int)
+    assert_type(await (await ping.spool()).result(), int)
+    nightly.sync.stop()
+    assert_type((await nightly.scheduled.look()).last, float | None)
+    assert_type(await spooler.raise_signal("reload"), int)
+    scheduled = await spooler.schedule(send_mail, cron="0 9 * * *", args=("a@b.c",), missed="skip", retries=2)
+    await scheduled.remove()
+    spooler.sync.schedule("billing.remind", timer=60.0, kwargs={"id": 7}).sync.pause()
 
 
 reveal_type(send_mail.spool)  # noqa: F821 # R "str" "subject" "bool"

@@ -60,3 +60,16 @@ spooler.task(retries="5")(add.function)  # E wrong type of an option of the deco
 spooler.task(executor="threads")(add.function)  # E no such executor
 spooler.task(retry=5)(add.function)  # E an option of the decorator that does not exist
 spooler.task(keep_result="1 h")(add.function)  # E wrong type of an option of the decorator
+
+
+def needs(number: int) -> None: ...
+
+
+async def wrong_schedules() -> None:
+    spooler.timer(5)(needs)  # E a function that needs arguments
+    spooler.timer(5, missed="none")  # E no such choice
+    spooler.timer("5 s")  # E a str for seconds
+    spooler.cron("* * * * *", hours=5)  # E no such option
+    spooler.cron(minute="*/5")  # E a str for one of uWSGI's numbers
+    await spooler.schedule(add, every=5)  # E no such trigger
+    await spooler.scheduled("nightly").start(every=5)  # E no such change

@@ -1,4 +1,4 @@
-"""Workers of tests/apps/storm.py as real processes, and what their log says."""
+"""Workers of tests/apps as real processes, and what their log says."""
 
 import os
 import random
@@ -20,16 +20,20 @@ class Storm:
 
     root: Path
     options: tuple[str, ...] = ()
+    app: str = "storm:spooler"
     workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
     killed: set[int] = field(default_factory=set)  # their pids
 
     def start(self) -> None:
         """One more worker."""
+        self.workers.append(self.run("aspool.cli", "worker", self.app, *self.options))
+
+    def run(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """A module as a program."""
         environment = {**os.environ, "STORM_ROOT": str(self.root), "PYTHONPATH": str(APPS)}
-        command = [sys.executable, "-m", "aspool.cli", "worker", "storm:spooler", *self.options]
-        log = (self.root / "stderr").open("ab")
-        self.workers.append(subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=log))
-        log.close()
+        with (self.root / "stderr").open("ab") as log:
+            command = [sys.executable, "-m", *arguments]
+            return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=log)
 
     def kill_one(self, chance: random.Random) -> None:
         """SIGKILL for one of them, and another in its place."""
@@ -77,10 +81,10 @@ class Storm:
 
 
 @contextmanager
-def storm(root: Path, workers: int, *options: str) -> Iterator[Storm]:
+def storm(root: Path, workers: int, *options: str, app: str = "storm:spooler") -> Iterator[Storm]:
     """So many workers, stopped at the end."""
     (root / "locks").mkdir()
-    running = Storm(root, options)
+    running = Storm(root, options, app)
     for _ in range(workers):
         running.start()
     try:

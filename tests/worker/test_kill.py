@@ -52,8 +52,8 @@ def check(ids: list[str], running: Storm, kills: int, root: Path) -> None:
 
 
 def test_a_few_kills(tmp_path: Path, storm_tasks: object) -> None:
-    ids, running = run_storm(tmp_path, storm_tasks, count=150, kills=4, workers=2)
-    check(ids, running, 4, tmp_path)
+    ids, running = run_storm(tmp_path, storm_tasks, count=100, kills=2, workers=2)
+    check(ids, running, 2, tmp_path)
 
 
 @pytest.mark.heavy
@@ -90,6 +90,7 @@ def test_chosen_ids_under_the_storm(tmp_path: Path, storm_tasks: object) -> None
         wait_until(lambda: waiting(tmp_path) == 0, 60)
 
 
+@pytest.mark.heavy
 def test_poison_is_buried_after_three_deaths_and_no_neighbour_is(tmp_path: Path, storm_tasks: object) -> None:
     with storm(tmp_path, 2, "--frequency=1") as running:
         bad = storm_tasks.poison.spool_sync()  # type: ignore[attr-defined]  # a module loaded by name

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -96,6 +97,7 @@ def test_1000_due_among_a_million_future_tasks(tmp_path: Path) -> None:
     finally:
         worker.send_signal(signal.SIGTERM)
         peak = peak_rss(worker)
+        shutil.rmtree(spool)  # else a run of pytest some days later has to do it, which takes minutes on a busy disk
     print(
         f"first of 1,000 due after {first:.1f} s, RSS {rss / MIB:.0f} MiB (peak {peak / MIB:.0f}), idle {idle:.3%} CPU"
     )

@@ -183,11 +183,10 @@ class Look:
                 sight.parked.tried(candidate.name)
             sight.hold(name)
 
-    def let_go(self, place: Place, name: str) -> None:
-        """The name is no longer claimed here."""
+    def let_go(self, place: Place, name: str, now: float) -> bool:
+        """The name is no longer claimed here; whether there may be another message of that name."""
         sight = self._sight(place)
-        if sight is not None:
-            sight.let_go(name)
+        return sight is not None and sight.let_go(name, now)
 
     def seen_again(self, place: Place, name: str, due: float) -> None:
         """A name is still there, due then."""

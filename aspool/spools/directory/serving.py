@@ -16,7 +16,7 @@ from anyio.lowlevel import checkpoint
 from ...errors import SpoolUnusable
 from ...outcomes import HandedBack, Outcome, PutOff
 from ...protocol import Claim, WorkerSide
-from . import marks
+from . import marks, schedules
 from .claim import Claimer, FileClaim
 from .claiming import Claiming
 from .finish import Finisher
@@ -35,17 +35,20 @@ from .trips import trip
 from .watch import start_watching
 
 QUICK = 0.002  # seconds that a claim or a finish may take on the event loop
-WATCHED = (slots.AREA, paused.AREA, orders.AREA)  # private directories
+WATCHED = (slots.AREA, paused.AREA, orders.AREA, schedules.AREA)  # private directories
 
 
 class Serving:
     """Looks at a spool and claims from it, from `start` to `stop`, in one event loop."""
 
-    def __init__(self, tree: Tree, finisher: Finisher, side: WorkerSide, *, ordered: bool = False) -> None:
+    def __init__(
+        self, tree: Tree, finisher: Finisher, side: WorkerSide, known: schedules.Schedules, *, ordered: bool = False
+    ) -> None:
         self._tree = tree
         self._ordered = ordered
         self._pid = os.getpid()
         self._side = side
+        self._schedules = known
         self._look = Look(side.frequency())
         self._disk = CapacityLimiter(1)
         self._pace = Pace(QUICK)
@@ -150,6 +153,9 @@ class Serving:
         if area == orders.AREA:
             self._orders.came(name)
             return False
+        if area == schedules.AREA:
+            self._side.schedules_changed(self._schedules.name_of(name))
+            return False
         if name == TURN:
             waited, self._gate.waits_for_turn = self._gate.waits_for_turn, False
             return waited
@@ -160,6 +166,7 @@ class Serving:
         """Anything may have changed there."""
         self._gate.must_look, self._gate.waits_for_turn = True, False
         self._look.stir_all()
+        self._side.schedules_changed(None)
 
     def _find_place(self, path: str) -> None:
         try:
@@ -293,7 +300,8 @@ class Serving:
 
     def _forget(self, claim: FileClaim, outcome: Outcome) -> None:
         """It is no longer held; where no event tells of its new name, it must be remembered."""
-        self._look.let_go(claim.place, claim.held)
+        if self._look.let_go(claim.place, claim.held, time.time()):
+            self._news.set()
         if claim.slots:
             for slot in claim.slots:
                 if self._stir(slots.AREA, slot.name):

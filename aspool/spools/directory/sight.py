@@ -50,6 +50,7 @@ class Sight:
         self.held_back: set[str] = set()  # names that wait before they are tried again
         self.parked = Parked()
         self._waits: dict[str, float] = {}  # how long the last wait of a name was
+        self._appeared: set[str] = set()  # names that appeared while they were held: another message has them now
         self._settled: set[str] = set()  # names that ended while a scan was under way, which may have seen them
         self._arrived: list[str] = []  # keys of names that came meanwhile, which it may have missed
         self._mine = Index()
@@ -139,7 +140,10 @@ class Sight:
 
     def appeared(self, name: str, now: float) -> None:
         """News of a name; one of uWSGI's says nothing of when it is due, so it is tried."""
-        if not name.startswith(PREFIX) or name in self.held or name in self.parked:
+        if not name.startswith(PREFIX) or name in self.parked:
+            return
+        if name in self.held:
+            self._appeared.add(name)
             return
         key = name if glance(name) is not None else key_of(name, microseconds(now))
         self._settled.discard(name)
@@ -265,11 +269,16 @@ class Sight:
         else:
             self.insert(name, due)
 
-    def let_go(self, name: str) -> None:
-        """The name is no longer claimed here."""
+    def let_go(self, name: str, now: float) -> bool:
+        """The name is no longer claimed here; whether there may be another message of that name."""
         self.held.discard(name)
         if self.scanning:
             self._settled.add(name)
+        if name not in self._appeared:
+            return False
+        self._appeared.discard(name)
+        self.appeared(name, now)
+        return True
 
     def has_gone(self, name: str) -> None:
         """There was no such file when it was tried."""

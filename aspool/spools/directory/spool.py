@@ -1,13 +1,13 @@
 """DirectorySpool: the spool in which one message is one file. It puts the parts together."""
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import aiofiles
-from anyio import create_task_group, to_thread
+from anyio import CapacityLimiter, create_task_group, to_thread
 from anyio.lowlevel import RunVar
 
 from ...body import Body
@@ -15,6 +15,7 @@ from ...errors import AspoolError, NotSpooled, SpoolUnusable
 from ...message import Message
 from ...outcomes import Outcome
 from ...protocol import Board, Claim, Follower, Stored, Whereabouts, WorkerSide
+from ...turn import Decide, Kept, Taken
 from ..options import checked_concurrency
 from ..readers import chunks_async, in_memory, readable
 from .browse import Browser
@@ -26,6 +27,7 @@ from .limits.paused import pause, paused, resume
 from .limits.room import Bounds
 from .pace import Pace
 from .publish import Durability, Item, Publisher, is_small
+from .schedules import Schedules
 from .scoreboard import FileBoard, boards
 from .serving import Serving
 from .tree import PRIVATE, Tree
@@ -34,6 +36,9 @@ FEW = 16  # messages that are written on the event loop in one go
 QUICK = 0.0005  # seconds that each of them may take
 # By the spool itself: its id() is another spool's as soon as it is forgotten.
 _groups: RunVar["WeakKeyDictionary[DirectorySpool, Groups]"] = RunVar("aspool_groups")
+# Threads that no other work of the program can take: a firing must be in time.
+_turns: RunVar["WeakKeyDictionary[DirectorySpool, CapacityLimiter]"] = RunVar("aspool_turns")
+TURNS = 8  # at the same time, of one event loop and spool
 
 
 class DirectorySpool(Browser):
@@ -70,6 +75,7 @@ class DirectorySpool(Browser):
         self._publisher = Publisher(self._tree, durability, bounds)
         self._finisher = Finisher(self._tree, durable=durability == "disk")
         self._tickets = Tickets(self._tree, self._finisher.results)
+        self._schedules = Schedules(self._tree, self._publisher)
         self._pace = Pace(QUICK)
         self._serving: Serving | None = None
 
@@ -188,6 +194,27 @@ class DirectorySpool(Browser):
         """The names of the paused tasks, and None if the spool is. Raises SpoolUnusable."""
         return await to_thread.run_sync(paused, self._tree)
 
+    # --- schedules -------------------------------------------------------------------------------------------
+
+    async def turn(self, name: str, decide: Decide) -> Taken | None:
+        """Take a schedule, if nobody has it, and do with it what is decided. Raises SpoolUnusable."""
+        return await to_thread.run_sync(self._schedules.turn, name, decide, limiter=self._turn_limiter())
+
+    async def records(self, names: Collection[str] | None = None) -> Mapping[str, Kept]:
+        """The records of schedules, by their names. Raises SpoolUnusable."""
+        return await to_thread.run_sync(self._schedules.records, names, limiter=self._turn_limiter())
+
+    async def keep_alive(self, names: Collection[str]) -> None:
+        """Note that these schedules are known to a worker. Raises SpoolUnusable."""
+        await to_thread.run_sync(self._schedules.keep_alive, names, limiter=self._turn_limiter())
+
+    def _turn_limiter(self) -> CapacityLimiter:
+        limiters = _turns.get(None)
+        if limiters is None:
+            limiters = WeakKeyDictionary()
+            _turns.set(limiters)
+        return limiters.setdefault(self, CapacityLimiter(TURNS))
+
     # --- claiming --------------------------------------------------------------------------------------------
 
     @asynccontextmanager
@@ -199,7 +226,7 @@ class DirectorySpool(Browser):
         if self._serving is not None and self._serving.is_here:
             raise SpoolUnusable(f"another worker of this process serves {self.path} already: one is enough")
         await to_thread.run_sync(self._tree.open)
-        serving = self._serving = Serving(self._tree, self._finisher, side, ordered=self.ordered)
+        serving = self._serving = Serving(self._tree, self._finisher, side, self._schedules, ordered=self.ordered)
         try:
             async with create_task_group() as group:
                 serving.start(group)

@@ -15,7 +15,7 @@ from ...errors import SpoolUnusable
 from . import descriptors
 
 PRIVATE = ".aspool"  # uWSGI ignores names that start with a dot
-AREAS = ("dead", "corrupt", "ids", "tmp", "workers", "results", "changes", "orders", "slots", "paused")
+AREAS = ("dead", "corrupt", "ids", "tmp", "workers", "results", "changes", "orders", "slots", "paused", "schedules")
 VERSION = "1"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 DEEPEST = 8  # levels of priority directories in priority directories that are looked at
@@ -171,6 +171,11 @@ class Tree:
         with self._lock:  # another thread may be about to reopen it
             self.open()
             return self._areas[name]
+
+    def make_again(self, name: str) -> None:
+        """Make a private directory that somebody has removed. Raises OSError."""
+        with self._lock:
+            self._areas[name] = self._make(name, self.area(""))
 
     @property
     def top(self) -> Place:

@@ -8,7 +8,7 @@ import os
 from . import descriptors
 from .draft import Draft
 from .following.results import forget_earlier
-from .locks import try_lock
+from .locks import try_lock, unlock
 from .tree import Tree
 
 
@@ -30,6 +30,7 @@ def link_unique(tree: Tree, draft: Draft, name: str) -> bool:
     except OSError:
         os.unlink(id, dir_fd=ids)
         raise
+    unlock(draft.fd)  # whoever heard of the name already tries to claim it, and would come back only 10 ms later
     return True
 
 

@@ -97,7 +97,7 @@ def test_a_place_that_was_made_again_is_another() -> None:
     look.next_scan()
     look.install(Found(old, [[name(2)]]))  # too late
     look.install(Found(new, [[name(1)]]))
-    look.let_go(old, name(1))
+    look.let_go(old, name(1), NOW)
     assert taken(look) == [name(1)]
 
 

@@ -104,7 +104,7 @@ def test_what_comes_while_a_scan_is_under_way_is_kept() -> None:
     sight.appeared(came, NOW)
     sight.release(back, NOW)
     sight.insert(put_back, microseconds(NOW))
-    sight.let_go(again)
+    sight.let_go(again, NOW)
     sight.seen_again(again, NOW - 5)
     sight.install(found())
     assert sorted(taken(sight)) == sorted([came, back, put_back, again])
@@ -115,11 +115,24 @@ def test_what_ends_while_a_scan_is_under_way_is_not_tried_again() -> None:
     sight = seen(name)
     sight.hold(name)
     sight.begin_scan()
-    sight.let_go(name)
+    sight.let_go(name, NOW)
     sight.install(found(name))
     assert taken(sight) == []
     sight.appeared(name, NOW)  # another file of this name
     assert taken(sight) == [name]
+
+
+def test_what_appears_while_its_name_is_held_is_tried_after() -> None:
+    """A message with a chosen id and moment may come again before the worker has heard that the first is dead."""
+    (name,) = own(NOW - 9)
+    sight = seen(name)
+    assert taken(sight) == [name]
+    sight.hold(name)
+    sight.appeared(name, NOW)
+    assert taken(sight) == []
+    assert sight.let_go(name, NOW)
+    assert taken(sight) == [name]
+    assert not sight.let_go(name, NOW)
 
 
 def test_a_cut_index_that_is_nearly_used_up_is_filled_again() -> None:

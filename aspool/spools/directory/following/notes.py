@@ -14,28 +14,59 @@ _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
-def write_note(tree: Tree, area: str, id: str, data: bytes, mtime: float | None = None) -> None:
-    """Write a note, instead of one that may be there.
+def write_note(
+    tree: Tree, area: str, id: str, data: bytes, mtime: float | None = None, *, durable: bool = False
+) -> None:
+    """Write a note, instead of one that may be there; `durable`, safe from power loss.
 
-    Raises OSError or SpoolUnusable; then the older one is as it was.
+    Raises OSError or SpoolUnusable; then the older one is as it was, unless the disk did not confirm the new one.
     """
+    draft = draft_note(tree, area, data, mtime, durable=durable)
+    name_note(tree, area, id, draft, durable=durable)
+
+
+def draft_note(tree: Tree, area: str, data: bytes, mtime: float | None = None, *, durable: bool = False) -> str:
+    """Write a note that has no place yet; `name_note` gives it one. Raises OSError or SpoolUnusable."""
     drafts = tree.area("tmp")
-    name = f"{area}.{id}.{os.urandom(4).hex()}"
-    fd = descriptors.open_descriptor(name, _NEW, dir_fd=drafts)
+    draft = f"{area}.{os.urandom(8).hex()}"
+    fd = descriptors.open_descriptor(draft, _NEW, dir_fd=drafts)
     try:
         if tree.strips_modes:
             os.fchmod(fd, 0o600)
+        give_to_owner(tree, fd)
         view = memoryview(data)
         while view:
             view = view[os.write(fd, view) :]
         if mtime is not None:
             os.utime(fd, (mtime, mtime))
-        os.rename(name, id, src_dir_fd=drafts, dst_dir_fd=tree.area(area))
+        if durable:
+            os.fsync(fd)
     except OSError:
-        os.unlink(name, dir_fd=drafts)
+        os.unlink(draft, dir_fd=drafts)
         raise
     finally:
         descriptors.close_descriptor(fd)
+    return draft
+
+
+def name_note(tree: Tree, area: str, id: str, draft: str, *, durable: bool = False) -> None:
+    """Put a draft in the place of the note that may be there. Raises OSError; then the draft is gone."""
+    drafts = tree.area("tmp")
+    try:
+        os.rename(draft, id, src_dir_fd=drafts, dst_dir_fd=tree.area(area))
+    except OSError:
+        os.unlink(draft, dir_fd=drafts)
+        raise
+    if durable:
+        os.fsync(tree.area(area))
+
+
+def give_to_owner(tree: Tree, fd: int) -> None:
+    """What root writes must be readable for the workers, which are another user's. Raises OSError."""
+    if os.geteuid() == 0:
+        owner = os.stat(".", dir_fd=tree.top.fd)
+        if owner.st_uid:
+            os.fchown(fd, owner.st_uid, owner.st_gid)
 
 
 def read_note(tree: Tree, area: str, id: str, largest: int) -> tuple[bytes, float] | None:
