@@ -9,7 +9,7 @@ from ..errors import CallError
 from ..protocol import Spool
 from ..spools.directory import DirectorySpool
 from . import output
-from .checks import contents, directory, disk, system, workers
+from .checks import contents, directory, disk, schedules, system, workers
 from .checks.finding import Finding, fail
 from .escape import safe
 from .failures import FAILED, UNUSABLE
@@ -29,6 +29,7 @@ INSIDE: Sequence[Check] = (
     workers.same_user,
     workers.living,
     workers.paused,
+    schedules.firing,
     contents.never_run,
     contents.leftovers,
     contents.put_aside,

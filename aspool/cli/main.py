@@ -22,6 +22,8 @@ VERBS = {  # name: (module:attribute, one line)
     "purge": ("changing:purge", "Remove all messages of a state for good."),
     "pause": ("pausing:pause", "Let no worker begin messages of a task, or any."),
     "resume": ("pausing:resume", "Take a pause back."),
+    "schedules": ("schedules:schedules", "List what fires by time, file or signal, and change it."),
+    "signal": ("raising:signal", "Raise a signal for the handlers of an application."),
     "stats": ("stats:stats", "Count the messages, and show what the workers run."),
     "doctor": ("doctor:doctor", "Check a spool directory, and say what to do."),
     "completion": ("completion:completion", "Print the completion script for a shell."),

@@ -154,7 +154,12 @@ def short_id(id: str) -> str:
     made_here = len(id) == 22 and all(char in "0123456789abcdef" for char in id)
     if made_here:
         return id[-8:]
-    return id if len(id) <= LONG_ID else f"{id[: LONG_ID // 2]}{CUT}{id[1 - LONG_ID // 2 :]}"
+    return shortened(id, LONG_ID)
+
+
+def shortened(text: str, most: int) -> str:
+    """With … in the middle, if it has more characters than that."""
+    return text if len(text) <= most else f"{text[: most // 2]}{CUT}{text[1 - (most + 1) // 2 :]}"
 
 
 def count(number: int, what: str) -> str:

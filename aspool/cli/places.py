@@ -15,11 +15,19 @@ from .app import load_spooler
 DEFAULT_ADDRESS = "./spool"
 VARIABLE = "ASPOOL_SPOOL"
 Command = Callable[..., Any]
+_NAMED = f"{__name__}.app"
 
 _HELP = f"the spool: a directory or a URL  [default: ${VARIABLE}, or {DEFAULT_ADDRESS}]"
 spool_option = click.option("-d", "--spool", "address", metavar="ADDRESS", help=_HELP)
-app_argument = click.argument("app", required=False)
 app_option = click.option("--app", metavar="APP", help="the spools of an application, module:attribute; -d names one")
+
+
+def app_argument(command: Command) -> Command:
+    """APP as an argument; as --app too, as other verbs have it."""
+    argument = click.argument("app", required=False, callback=lambda ctx, _, value: value or ctx.meta.get(_NAMED))
+    option = click.option("--app", "named", metavar="APP", help="the same as APP", expose_value=False, is_eager=True,
+                          callback=lambda ctx, _, value: ctx.meta.update({_NAMED: value}))  # fmt: skip
+    return argument(option(command))
 
 
 def address_or_default(address: str | None) -> str:
@@ -48,6 +56,11 @@ def browsable(spool: Spool) -> Browsable:
     if not isinstance(spool, Browsable):
         raise CallError(f"{spool.address} cannot be looked at from the command line")
     return spool
+
+
+def is_missing(spool: Spool) -> bool:
+    """Whether it is a directory that nobody has made yet."""
+    return isinstance(spool, DirectorySpool) and not os.path.lexists(spool.path)
 
 
 def _check_directory(path: str) -> None:

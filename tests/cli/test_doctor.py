@@ -53,6 +53,16 @@ def test_who_may_write(run: Run, spool: Path, mode: int, level: str, code: int) 
     assert run("doctor").exit_code == code
 
 
+@pytest.mark.usefixtures("spool")
+def test_the_application_as_an_option(run: Run) -> None:
+    told = json.loads(run("doctor", "--app", "app", "--json").output)
+    assert [report["spool"] for report in told] == [
+        report["spool"] for report in json.loads(run("doctor", "app", "--json").output)
+    ]
+    assert len(told) == 2
+    assert json.loads(run("ls", "--app", "app", "-d", "default", "--json").output)[0]["id"] == "mine"
+
+
 def test_no_directory(run: Run, app: Path, spool: Path) -> None:
     (app / "link").symlink_to(spool)
     assert "symbolic link" in directory.existence(str(app / "link")).text
