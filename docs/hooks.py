@@ -23,20 +23,28 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def commands() -> str:
-    """A section for each verb."""
+    """A section for each verb, and below it one for each verb that it has."""
     root = click.Context(main, info_name="aspool", color=False)
-    return "\n\n".join(_command(root, verb) for verb in VERBS)
+    return "\n\n".join(_command(root, main, verb) for verb in VERBS)
 
 
-def _command(root: click.Context, verb: str) -> str:
-    command = main.get_command(root, verb)
+def _command(above: click.Context, group: click.Group, verb: str, level: str = "##") -> str:
+    command = group.get_command(above, verb)
     assert command is not None
-    ctx = click.Context(command, info_name=verb, parent=root)
-    usage = " ".join(["aspool", verb, *command.collect_usage_pieces(ctx)])
+    ctx = click.Context(command, info_name=verb, parent=above)
+    usage = " ".join([ctx.command_path, *command.collect_usage_pieces(ctx)])
     given = [option for option in command.get_params(ctx) if isinstance(option, click.Option)]
     records = [record for option in given if (record := option.get_help_record(ctx)) is not None]
     options = [(f"`{names}`", _text(told)) for names, told in records]
-    parts = [f"## {verb}", f"```text\n{usage}\n```", _told(command.help or ""), _table(("option", "meaning"), options)]
+    title = ctx.command_path.removeprefix("aspool ")
+    parts = [
+        f"{level} {title}",
+        f"```text\n{usage}\n```",
+        _told(command.help or ""),
+        _table(("option", "meaning"), options),
+    ]
+    if isinstance(command, click.Group):
+        parts += [_command(ctx, command, name, f"{level}#") for name in command.list_commands(ctx)]
     return "\n\n".join(parts)
 
 
@@ -52,10 +60,16 @@ def settings() -> str:
     """One row for each option of a worker."""
     rows = []
     for option in fields(WorkerSettings):
-        default = "none" if option.default is None else f"{option.default:g}" if option.default is not False else "off"
+        default = _default(option.default)
         told, unit, uwsgi = (option.metadata[key] for key in ("help", "unit", "uwsgi"))
         rows.append((f"`{option.name}`", default, unit, _text(told), f"`{uwsgi}`" if uwsgi else ""))
     return _table(("option", "default", "unit", "meaning", "uWSGI"), rows)
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "none" if value is None else f"{value:g}"
 
 
 def error_tree() -> str:

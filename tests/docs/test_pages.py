@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from .pages import ROOT, Block, Ids, blocks, missing
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITH_CODE = [page for page in PAGES if any(block.language in ("python", "console") for block in blocks(page))]
 DEADLINE = 30.0  # seconds
+COMMAND = 60.0  # and for a command to end
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
@@ -44,7 +46,9 @@ class Shop:
         path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
         self.environment = {
             **kept, "PATH": path, "TERM": "xterm", "COLUMNS": "110", "PYTHONUNBUFFERED": "1",
-            "PYTHONWARNINGS": "error", "UVICORN_PORT": str(self.port),
+            "PYTHONWARNINGS": "error", "PYTHONFAULTHANDLER": "1", "UVICORN_PORT": str(self.port),
+            # Below a shared one pytest removes the directories of earlier runs: a million files, after a heavy test.
+            "PYTEST_DEBUG_TEMPROOT": str(home),
         }  # fmt: skip
 
     def follow(self, block: Block) -> None:
@@ -97,10 +101,14 @@ class Shop:
     def run(self, command: str) -> tuple[int, list[str]]:
         """Run a command on a terminal: its exit code, and the lines on the screen."""
         ours, theirs = pty.openpty()
-        shell = subprocess.Popen(["bash", "-c", command], cwd=self.home, env=self.environment,
+        shell = subprocess.Popen(["bash", "-c", command], cwd=self.home, env=self.environment, process_group=0,
                                  stdin=theirs, stdout=theirs, stderr=theirs)  # fmt: skip
         os.close(theirs)
+        # What hangs says where: Python prints the stacks of its threads then.
+        watchdog = threading.Timer(COMMAND, os.killpg, (shell.pid, signal.SIGABRT))
+        watchdog.start()
         printed = b"".join(iter(lambda: _read_or_end(ours), b"")).decode()
+        watchdog.cancel()
         os.close(ours)
         return shell.wait(DEADLINE), _ESCAPES.sub("", printed).replace("\r", "").splitlines()
 

@@ -1,13 +1,11 @@
 """Each row of the tables for people who come from uwsgi_tasks, run: aspool's form does what the row says."""
 
 import os
-import re
 import subprocess
 import sys
 from asyncio import sleep
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,38 +30,14 @@ from aspool import (
 from aspool.testing import Clock, drain_sync, use
 
 from .pages import ROOT
+from .tables import Tables
 
-PAGE = ROOT / "docs" / "coming-from-uwsgi-tasks.md"
-ROWS: dict[str, Callable[..., None]] = {}
-Test = Callable[..., None]
-
-
-def row(*keys: str) -> Callable[[Test], Test]:
-    """The first cells of the rows that a test runs."""
-
-    def note(test: Test) -> Test:
-        assert not ROWS.keys() & set(keys)
-        ROWS.update(dict.fromkeys(keys, test))
-        return test
-
-    return note
-
-
-def rows_of_the_page() -> list[str]:
-    rows, wanted = [], False
-    for line in PAGE.read_text().splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        wanted = line.startswith("|") and (wanted or cells[0] == "uwsgi_tasks")
-        if wanted and cells[0] != "uwsgi_tasks" and not line.startswith("|--"):
-            assert len(cells) == 3, line
-            rows.append(cells[0].replace("`", ""))
-    return rows
+TABLES = Tables(ROOT / "docs" / "coming-from-uwsgi-tasks.md", "uwsgi_tasks", others=("Timers and crons",))
+row = TABLES.row
 
 
 def test_every_row_has_a_test() -> None:
-    rows = rows_of_the_page()
-    assert len(rows) == len(set(rows)) >= 40
-    assert sorted(rows) == sorted(ROWS)
+    TABLES.check(at_least=40)
 
 
 @pytest.fixture
@@ -441,7 +415,7 @@ def setup():
 """
 
 
-@row("set_uwsgi_callbacks()", "django_setup()", "cron, cron_lazy", "executor=MULE", "working_dir")
+@row("set_uwsgi_callbacks()", "django_setup()", "executor=MULE", "working_dir")
 def test_a_worker_imports_the_application(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(APP)
     (tmp_path / "django.py").write_text(DJANGO)
@@ -462,27 +436,3 @@ def test_a_worker_imports_the_application(tmp_path: Path) -> None:
     assert "FileNotFoundError" in run("aspool worker app --burst --log-level error")
     with pytest.raises(TaskRefused, match='working_dir needs executor="process"'):
         Spooler(MemorySpool()).task(working_dir="/usr")(print)
-    assert not hasattr(Spooler, "cron"), "now the page can say how"
-
-
-@row("timer, timer_lazy")
-def test_a_task_that_spools_itself_again(spooler: Spooler, clock: Clock) -> None:
-    seen: list[float] = []
-
-    @spooler.task
-    async def tick(job: Job) -> None:
-        seen.append(clock.timestamp())
-        job.at = timedelta(seconds=5)
-        await job.again()
-
-    tick.spool_sync()
-    for _ in range(3):
-        assert states(spooler) == ["done"]
-        clock.move(5)
-    assert [round(later - earlier) for earlier, later in pairwise(seen)] == [5, 5]
-    assert not hasattr(Spooler, "timer"), "now the page can say how"
-
-
-@row("SignalTask, TimerTask, CronTask")
-def test_nothing_has_the_name_of_a_signal() -> None:
-    assert [name for name in dir(aspool) if re.search("signal|timer|cron", name, re.IGNORECASE)] == []
