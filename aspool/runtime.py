@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from hashlib import blake2b
 from math import isfinite
 from os import PathLike
-from typing import Any, TypedDict
+from typing import Any
 
 from . import clock, firing, schedule_record
 from .addresses import Address
@@ -20,14 +20,12 @@ from .ids import checked_priority
 from .protocol import Spool
 from .scheduled import ScheduledTask, take_turn
 from .schedules import (
+    OWN_OPTIONS,
     FileMonitor,
-    Fire,
-    Missed,
-    Overlap,
+    OwnOptions,
     Schedule,
     ScheduleOptions,
     Signal,
-    Target,
     Timer,
     Trigger,
     absolute,
@@ -39,12 +37,11 @@ from .task import NamedTask, Task
 from .turn import KeepsSchedules
 
 LARGEST_ARGUMENTS = 64 * 1024  # bytes of JSON
-_OWN = frozenset(option.name for option in fields(ScheduleOptions))
 _MESSAGE = ("retries", "backoff", "harakiri", "keep_result")
 _OF_THE_TASK = ("concurrency", "executor", "retry_on", "working_dir")
 
 
-class Wanted(TypedDict, total=False):
+class Wanted(OwnOptions, total=False):
     """A schedule that `Spooler.schedule` makes: one of timer, cron and filemon, and what is said of it.
 
     `args` and `kwargs` are the arguments of each call; `name` is its own, by which it is changed or removed (None: made
@@ -65,13 +62,6 @@ class Wanted(TypedDict, total=False):
     backoff: float
     harakiri: float
     keep_result: float
-    missed: Missed
-    grace: float
-    overlap: Overlap
-    jitter: float
-    fire: Fire
-    target: Target
-    lazy: bool
 
 
 def made_schedule(task: Spoolable[..., Any], tz: str, wanted: Wanted) -> Schedule:
@@ -93,7 +83,7 @@ def made_schedule(task: Spoolable[..., Any], tz: str, wanted: Wanted) -> Schedul
         name="",
         task=task.name,
         trigger=_trigger(wanted, tz),
-        options=ScheduleOptions(**{key: value for key, value in wanted.items() if key in _OWN}),  # type: ignore[arg-type]  # by its names
+        options=ScheduleOptions(**{key: value for key, value in wanted.items() if key in OWN_OPTIONS}),  # type: ignore[arg-type]  # by its names
         arguments=arguments.decode(),
         priority=checked_priority(task.options.priority if priority is None else priority),
         message=message,

@@ -2,7 +2,7 @@
 
 from asyncio import sleep
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from os import PathLike
@@ -18,12 +18,10 @@ from .protocol import Spool
 from .retry import Backoff
 from .schedule_record import Record, State
 from .schedules import (
-    Fire,
-    Missed,
-    Overlap,
+    OWN_OPTIONS,
+    OwnOptions,
     Schedule,
     ScheduleOptions,
-    Target,
     Trigger,
     Unset,
     When,
@@ -44,14 +42,13 @@ Resources_co = TypeVar("Resources_co", covariant=True)
 BUSY = 0.01  # seconds until a schedule that another process has is asked for again; doubled each time
 LONGEST_WAIT = 0.5  # up to this
 LONGEST_TURN = 10.0  # seconds: a turn takes milliseconds
-_OWN = frozenset(option.name for option in fields(ScheduleOptions))
 _OF_A_KIND = {
     "seconds": "timer", "iterations": "timer", "expression": "cron", "minute": "cron", "hour": "cron", "day": "cron",
     "month": "cron", "weekday": "cron", "tz": "cron", "day_and": "cron", "path": "filemon", "signal": "signal",
 }  # fmt: skip
 
 
-class ScheduledOptions(TypedDict, total=False):
+class ScheduledOptions(OwnOptions, total=False):
     """The options of a task that is scheduled: those of every task, and those of its schedule (ScheduleOptions)."""
 
     name: str | None
@@ -65,13 +62,6 @@ class ScheduledOptions(TypedDict, total=False):
     keep_result: float | None
     concurrency: int | None
     working_dir: str | PathLike[str] | None
-    missed: Missed
-    grace: float
-    overlap: Overlap
-    jitter: float
-    fire: Fire
-    target: Target
-    lazy: bool
 
 
 class Changes(TypedDict, total=False):
@@ -253,8 +243,8 @@ class ScheduledTask(Task[P, R, T]):
     ) -> None:
         if odd := sorted(options.keys() - ScheduledOptions.__annotations__.keys()):
             raise TaskRefused(f"{name}: {_odd_options(kind_of(trigger), odd)}")
-        own = {key: value for key, value in options.items() if key in _OWN}
-        others = {key: value for key, value in options.items() if key not in _OWN}
+        own = {key: value for key, value in options.items() if key in OWN_OPTIONS}
+        others = {key: value for key, value in options.items() if key not in OWN_OPTIONS}
         super().__init__(function, name, options_of(name, **others), sender)
         self._schedule = Schedule(
             name=name, task=name, trigger=trigger, options=ScheduleOptions(**own), priority=self.options.priority

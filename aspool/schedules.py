@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from .cron import Cron, uwsgi_cron
 from .errors import ScheduleRefused
@@ -185,6 +185,21 @@ def _changed_cron(trigger: Trigger, changes: dict[str, Any], tz: str) -> Trigger
     if not changes:
         raise ScheduleRefused('it is a lazy cron without an expression: say with start(expression="…") when it fires')
     return Cron(changes["expression"], tz)
+
+
+class OwnOptions(TypedDict, total=False):
+    """The options that a schedule has beside those of its task, as they are given; see ScheduleOptions."""
+
+    missed: Missed
+    grace: float
+    overlap: Overlap
+    jitter: float
+    fire: Fire
+    target: Target
+    lazy: bool
+
+
+OWN_OPTIONS = frozenset(OwnOptions.__annotations__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
