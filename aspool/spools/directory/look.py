@@ -16,7 +16,7 @@ from .sight import Errand, Sight
 from .tree import Place
 from .watch import Appeared
 
-FIRST_WAIT = 0.01  # seconds until a refused lock is tried again, doubled up to the frequency
+FIRST_WAIT = 0.001  # seconds until a refused lock is tried again, doubled up to the frequency: who puts lets go at once
 STRANGE_WAIT = 60.0  # seconds until a file that cannot be claimed is looked at again
 PAUSE = 1.0  # seconds without claims when the disk refuses or descriptors ran out
 CLOCK_STEP = 1.0  # seconds by which the clock must go back to count as set

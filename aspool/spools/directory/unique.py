@@ -30,7 +30,7 @@ def link_unique(tree: Tree, draft: Draft, name: str) -> bool:
     except OSError:
         os.unlink(id, dir_fd=ids)
         raise
-    unlock(draft.fd)  # whoever heard of the name already tries to claim it, and would come back only 10 ms later
+    unlock(draft.fd)  # whoever heard of the name already tries to claim it
     return True
 
 
