@@ -42,7 +42,10 @@ def workers(area: int, count: int) -> Iterator[list[Ranks]]:
 # --- shares ----------------------------------------------------------------------------------------------
 
 
-@given(st.text(st.characters(exclude_characters="/\0")) | st.just("\udcff"), st.integers(1, 50))
+# Names of files: what is no UTF-8 in them comes as a low surrogate, and no other surrogate ever does.
+@given(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0")) | st.just("\udcff"), st.integers(1, 50)
+)
 def test_each_name_belongs_to_one_worker(name: str, count: int) -> None:
     assert sum(Share(rank, count).has(name) for rank in range(count)) == 1
 
