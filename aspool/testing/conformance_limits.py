@@ -8,6 +8,7 @@ Used as `conformance.SpoolConformance`. A spool that cannot be paused skips thos
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ import anyio
 import pytest
 
 from ..errors import CallError, SpoolFull
+from ..message import Message
 from ..outcomes import Buried, Done, HandedBack, PutOff
 from ..protocol import Pauses, Spool, WorkerSide
 from .conformance import PATIENCE, claimed, message, nothing, put, settle
@@ -49,14 +51,21 @@ async def pausing(spool: Spool) -> Pauses:
     return spool
 
 
-class LimitsConformance:
+async def put_once_there_is_room(spool: Spool, sent: Message) -> None:
+    """A spool may see a little late that there is: on a slow disk it does not count at every put."""
+    with anyio.fail_after(PATIENCE):
+        while isinstance((await spool.put([sent]))[0], SpoolFull):
+            await spool.wait(0.01)
+
+
+class LimitsConformance(ABC):
     """The suite; see the module's docstring."""
 
     pytestmark = pytest.mark.anyio
 
+    @abstractmethod
     def make(self, path: Path, **options: Any) -> Spool:
         """A spool that is new and empty, with these options."""
-        raise NotImplementedError
 
     @pytest.fixture
     def spool(self, tmp_path: Path) -> Spool:
@@ -236,11 +245,11 @@ class LimitsConformance:
             assert isinstance((await spool.put([message(task="t")]))[0], SpoolFull), "running ones count"
             await settle(spool, claims[:1], Done())
             await settle(spool, claims[1:2], PutOff(time.time() + 1000, 1, 0))
-            answers = await spool.put([message(task="t", due=time.time() + 100), message(task="t")])
-            assert [isinstance(answer, SpoolFull) for answer in answers] == [False, True]
+            await put_once_there_is_room(spool, message(task="t", due=time.time() + 100))
+            assert isinstance((await spool.put([message(task="t")]))[0], SpoolFull), "what is put off counts"
             await settle(spool, claims[2:], Buried("no"))
-            answers = await spool.put([message(task="t"), message(task="t")])
-            assert [isinstance(answer, SpoolFull) for answer in answers] == [False, True], "dead ones do not count"
+            await put_once_there_is_room(spool, message(task="t"))
+            assert isinstance((await spool.put([message(task="t")]))[0], SpoolFull), "dead ones alone do not count"
 
     async def test_a_duplicate_needs_no_room(self, tmp_path: Path) -> None:
         spool = self.make(tmp_path, max_waiting=1)
