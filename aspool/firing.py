@@ -288,5 +288,5 @@ def forget(data: bytes | None, lives: Lives) -> Turn | None:  # noqa: ARG001 - a
 
 
 def no_change(record: Record, lives: Lives) -> Changed | None:  # noqa: ARG001 - as all changes
-    """Only the code may have changed."""
+    """Somebody only looks."""
     return None

@@ -1,31 +1,25 @@
-"""Schedules that a program makes while it runs, and signals that it raises: what a Spooler does for it."""
+"""Schedules that a program makes while it runs: what is wanted -> a Schedule, or why it cannot be."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import timedelta
-from difflib import get_close_matches
 from hashlib import blake2b
 from math import isfinite
 from os import PathLike
 from typing import Any
 
-from . import clock, firing, schedule_record
 from .addresses import Address
 from .collection import Tasks
 from .cron import Cron
-from .errors import ArgumentsRefused, ScheduleRefused, Uncertain
-from .firing import deciding
+from .errors import ArgumentsRefused, ScheduleRefused
 from .ids import checked_priority
-from .protocol import Spool
-from .scheduled import ScheduledTask, take_turn
 from .schedules import (
     OWN_OPTIONS,
     FileMonitor,
     OwnOptions,
     Schedule,
     ScheduleOptions,
-    Signal,
     Timer,
     Trigger,
     absolute,
@@ -34,7 +28,6 @@ from .schedules import (
 )
 from .spoolable import Spoolable, Using
 from .task import NamedTask, Task
-from .turn import KeepsSchedules
 
 LARGEST_ARGUMENTS = 64 * 1024  # bytes of JSON
 _MESSAGE = ("retries", "backoff", "harakiri", "keep_result")
@@ -159,52 +152,3 @@ def _trigger(wanted: Wanted, tz: str) -> Trigger:
 def _name(schedule: Schedule) -> str:
     said = json.dumps(asdict(schedule), sort_keys=True, default=repr)
     return f"{schedule.task}.{blake2b(said.encode(errors='replace'), digest_size=4).hexdigest()}"
-
-
-async def raise_signal(name: str, spools: Sequence[Spool], tasks: Sequence[ScheduledTask[..., Any, Any]]) -> int:
-    """Raise a signal in spools, for the handlers that are known there and for these; how many of them are on.
-
-    Raises ScheduleRefused for a name that cannot be, and when there is no handler, on or not.
-    """
-    Signal(name).check()
-    heard: list[bool] = []
-    signals: set[str] = set()
-    for spool in {id(spool): spool for spool in spools}.values():
-        known = {task.name: task.schedule for task in tasks if task.scheduled.spool is spool}
-        if isinstance(spool, KeepsSchedules):
-            handlers = await _handlers(spool, known)
-            signals.update(*handlers.values())
-            heard += [await _raise_in(spool, one, known.get(one)) for one, its in handlers.items() if name in its]
-    if not heard:
-        near = " or ".join(map(repr, get_close_matches(name, sorted(signals), 3)))
-        raise ScheduleRefused(
-            f"nobody has a handler of the signal {name!r}{f'; did you mean {near}? It' if near else ': it'} is made "
-            f"with @spooler.signal({name!r}), and known to a spool once a worker has served it"
-        )
-    return sum(heard)
-
-
-async def _handlers(spool: KeepsSchedules, known: Mapping[str, Schedule]) -> dict[str, set[str]]:
-    """The signals of each schedule that has one: as the spool knows it, and as it is in code that no worker has yet."""
-    handlers: dict[str, set[str]] = {}
-    for handler, kept in (await spool.records()).items():
-        if b'"signal"' not in kept.record:  # most are others, and to read a record takes its time
-            continue
-        record = schedule_record.read(kept.record)
-        if record is not None and isinstance(record.trigger, Signal):
-            handlers[handler] = {record.trigger.signal}
-    for handler, schedule in known.items():
-        if isinstance(schedule.trigger, Signal):
-            handlers.setdefault(handler, set()).add(schedule.trigger.signal)
-    return handlers
-
-
-async def _raise_in(spool: KeepsSchedules, handler: str, schedule: Schedule | None) -> bool:
-    """Whether the handler is on."""
-    now = clock.now()
-    taken = await take_turn(spool, handler, deciding(firing.raise_signal(now), schedule, now))
-    for answer in taken.answers:
-        if isinstance(answer, Exception) and not isinstance(answer, Uncertain):
-            raise answer
-    record = None if taken.record is None else schedule_record.read(taken.record)
-    return record is not None and record.state == "on"

@@ -65,7 +65,7 @@ class ScheduledOptions(OwnOptions, total=False):
 
 
 class Changes(TypedDict, total=False):
-    """What `start` may change: of a timer seconds and iterations, of a cron all others but the path."""
+    """What `start` may change: seconds and iterations of a timer, the path of a file monitor, of a cron the others."""
 
     seconds: float | timedelta
     iterations: int | None
@@ -94,6 +94,20 @@ async def take_turn(spool: KeepsSchedules, name: str, decide: Decide) -> Taken:
         await sleep(wait)
         wait, waited = min(2 * wait, LONGEST_WAIT), waited + wait
     return taken
+
+
+async def changed_record(
+    spool: KeepsSchedules, name: str, change: Change, schedule: Schedule | None = None
+) -> Record | None:
+    """Change the record of a schedule; what it says then. None: there is none, nor a schedule of which to make one.
+
+    Raises SpoolUnusable, what `change` raises, and what the spool answered to a message that it did not take.
+    """
+    taken = await take_turn(spool, name, deciding(change, schedule, clock.now()))
+    for answer in taken.answers:
+        if isinstance(answer, Exception) and not isinstance(answer, Uncertain):
+            raise answer
+    return None if taken.record is None else schedule_record.read(taken.record)
 
 
 def keeping(spool: Spool) -> KeepsSchedules:
@@ -150,7 +164,7 @@ class Scheduled:
         await self._change(firing.run_now(clock.now()))
 
     async def remove(self) -> bool:
-        """Forget it. One that is in the code begins anew with the next worker. Whether there was anything to forget."""
+        """Forget it; one that is in the code begins anew with a worker. Whether there was anything to forget."""
         noted = _Noted(firing.forget)
         await take_turn(keeping(self.spool), self.name, noted)
         return noted.did
@@ -169,12 +183,7 @@ class Scheduled:
         return noted.did
 
     async def _change(self, change: Change) -> Record:
-        decide = deciding(change, self._schedule, clock.now())
-        taken = await take_turn(keeping(self.spool), self.name, decide)
-        for answer in taken.answers:
-            if isinstance(answer, Exception) and not isinstance(answer, Uncertain):
-                raise answer
-        record = None if taken.record is None else schedule_record.read(taken.record)
+        record = await changed_record(keeping(self.spool), self.name, change, self._schedule)
         if record is None:
             raise ScheduleRefused(f"no schedule is called {self.name!r} in {self.spool.address}")
         return record

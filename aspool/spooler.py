@@ -24,8 +24,9 @@ from .protocol import Pauses, PutsBlocking, Spool
 from .raw import Variables, raw_call
 from .results import Returns
 from .retry import Backoff
-from .runtime import Wanted, made_schedule, raise_signal, schedulable
+from .runtime import Wanted, made_schedule, schedulable
 from .scheduled import Scheduled, ScheduledTask
+from .signals import raise_signal
 from .spoolable import Call, put_blocking
 from .task import HANDLER, NamedTask, Task, default_name
 from .ticket import Origin, Ticket

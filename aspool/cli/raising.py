@@ -3,9 +3,9 @@
 import click
 
 from ..errors import ScheduleRefused
-from ..runtime import raise_signal
 from ..scheduled import ScheduledTask
 from ..schedules import Signal
+from ..signals import raise_signal
 from . import output
 from .app import load_spooler
 from .escape import safe
