@@ -13,12 +13,12 @@ from ..outcomes import Buried, Cancelled, Done, Outcome, PutOff
 from ..schedule_record import End
 from ..scheduled import take_turn
 from ..turn import KeepsSchedules
+from .entry import Key
 from .report import safe
 
 LAST_NOTES = 2.0  # seconds at the end of the worker for what is not noted yet
 _STATES = {Done: "done", Cancelled: "cancelled", Buried: "dead", PutOff: "retrying"}
 logger = logging.getLogger("aspool.schedules")
-Key = tuple[int, str]  # the id() of a spool, and the name of a schedule
 
 
 class Ends:

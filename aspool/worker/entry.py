@@ -2,13 +2,14 @@
 
 from ..firing import moments_here
 from ..schedule_record import Record
+from ..scheduled import BUSY
 from ..turn import KeepsSchedules
 
-BUSY = 0.01  # seconds until a schedule that another worker has is asked for again; doubled each time
-FAILED = 1.0  # and one that could not be fired
+FAILED = 1.0  # seconds until a schedule that could not be fired is tried again; doubled each time
 LONGEST = 60.0
 MOST_RUNS = 1000  # of one schedule that this worker makes up for
-Seen = dict[tuple[int, str], int]  # by id() of the spool and name: how many runs of a schedule one worker has seen
+Key = tuple[int, str]  # the id() of a spool, and the name of a schedule
+Seen = dict[Key, int]  # how many runs of a schedule one worker has seen
 
 
 class Entry:
@@ -21,6 +22,7 @@ class Entry:
         self.data = data
         self.is_taken = False  # a turn of this worker is under way
         self.running: set[str] = set()  # ids of what waits or runs in this worker's memory
+        self.passed_over: list[float] = []  # moments of a change for which a run is to come after the present one
         self.runs = record.runs  # so many are over in this worker, or were before it began
         self._following = record.following  # reckoned once: a cron takes its time
         self._again = 0.0  # nothing is done before

@@ -24,7 +24,7 @@ class FileLooks:
 
     def __init__(
         self,
-        entries: Callable[[], Iterable[Entry]],
+        entries: Iterable[Entry],
         turn: Callable[[Entry, Decide, float], Awaitable[None]],
         news: Callable[[], None],
     ) -> None:
@@ -32,6 +32,7 @@ class FileLooks:
         self._turn = turn
         self._news = news
         self._monitors = FileMonitors(self.touch)
+        self._watched: set[str] = set()
         self._touched: set[str] = set()
         self._looking: set[str] = set()
         self._first: set[str] = set()  # paths that this worker has not looked at yet
@@ -48,12 +49,8 @@ class FileLooks:
 
     def paths(self) -> set[str]:
         """What is watched."""
-        records = [entry.record for entry in self._entries() if entry.record.state == "on"]
+        records = [entry.record for entry in self._entries if entry.record.state == "on"]
         return {record.trigger.path for record in records if isinstance(record.trigger, FileMonitor)}
-
-    def watch(self) -> None:
-        """The schedules may have changed."""
-        self._monitors.watch(self.paths())
 
     def touch(self, path: str) -> None:
         """Look at it."""
@@ -62,11 +59,13 @@ class FileLooks:
 
     def touch_all(self) -> None:
         """Look at all: events may be lost."""
-        self.watch()
         self._touched |= self.paths()
 
     def look(self, group: TaskGroup) -> None:
-        """Begin to look at what was touched."""
+        """Begin to look at what was touched, and to watch what schedules have come to name."""
+        if (watched := self.paths()) != self._watched:
+            self._watched = watched
+            self._monitors.watch(watched)
         paths = self._touched - self._looking
         self._touched -= paths
         self._looking |= paths
@@ -76,7 +75,7 @@ class FileLooks:
     async def _look(self, path: str) -> None:
         try:
             seen = await to_thread.run_sync(signature, path, limiter=self._threads) or ""
-            for entry in list(self._entries()):
+            for entry in self._entries:
                 trigger = entry.record.trigger
                 if isinstance(trigger, FileMonitor) and trigger.path == path and seen != entry.record.seen:
                     await self._see(entry, path)

@@ -43,8 +43,9 @@ Observer = Callable[[Event], None]
 class _Feed:
     """One spool of the worker, and the lanes in which its jobs run."""
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, *, is_spooled: bool = True) -> None:
         self.spool = spool
+        self.is_spooled = is_spooled  # else its messages are only in this worker's memory
         self.board: Scoreboard | None = None
         self.lanes: Lanes | None = None
         self.idle_at = -1  # how many jobs had ended before the last look, if that found nothing
@@ -95,7 +96,7 @@ class Worker:
         here = spool_at("memory:")  # what is to run in every worker
         assert isinstance(here, PutsBlocking)
         self._addresses = tuple(feed.spool.address for feed in self._feeds)
-        self._feeds.append(_Feed(here))
+        self._feeds.append(_Feed(here, is_spooled=False))
         self._ticker = Ticker(spooler, here, self._frequency, fires=self.settings.schedules, seen=seen)
         self._stop = anyio.Event()
         self._hurry = anyio.Event()
@@ -204,9 +205,8 @@ class Worker:
     def _lanes(self, feed: _Feed, runners: Runners, resources: Any, jobs: TaskGroup) -> Lanes:
         grace, under_test = self.settings.harakiri_grace, self.spooler.is_under_test
         loop, overdue = get_running_loop(), self._overdue.expect
-        is_spooled = feed is not self._feeds[-1]
         side = RunSide(
-            feed.spool, feed.board, loop, grace, resources, under_test, self._ticker.fired, overdue, is_spooled
+            feed.spool, feed.board, loop, grace, resources, under_test, self._ticker.fired, overdue, feed.is_spooled
         )
         heard = self._observers != (log,)
         execution = Execution(
