@@ -1,10 +1,14 @@
 """Fixtures for all tests."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from aspool import DirectorySpool, Spooler
+from aspool import DirectorySpool, MemorySpool, Spooler
+from aspool.testing.clock import Clock, virtual_clock
+
+from .start import START
 
 
 @pytest.fixture
@@ -27,3 +31,16 @@ def directory(spool_path: Path) -> DirectorySpool:
 @pytest.fixture
 def spooler(directory: DirectorySpool) -> Spooler:
     return Spooler(directory)
+
+
+@pytest.fixture
+def memory() -> MemorySpool:
+    return MemorySpool()
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    """The wall clock, which stands until the test moves it."""
+    with virtual_clock() as clock:
+        clock.set(START)
+        yield clock

@@ -108,8 +108,7 @@ def test_importing_it_loads_no_folder() -> None:
 
 
 def test_importing_it_is_quick() -> None:
-    for _ in range(4):  # the machine may be busy
-        took = median(float(in_fresh_process(IMPORTING).split()[0]) for _ in range(5))
-        if took < LONGEST_IMPORT:
-            return
-    pytest.fail(f"import aspool took {took:.3f} s")
+    took: list[float] = []
+    while len(took) < 4 and min(took, default=LONGEST_IMPORT) >= LONGEST_IMPORT:  # the machine may be busy
+        took.append(median(float(in_fresh_process(IMPORTING).split()[0]) for _ in range(5)))
+    assert min(took) < LONGEST_IMPORT, f"import aspool took {took} s"

@@ -1,7 +1,6 @@
 """Each row of the table of timers, crons, file monitors and signals for people who come from uWSGI, run."""
 
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,45 +11,18 @@ from anyio import Condition, fail_after
 
 from aspool import Job, Spooler, WorkerSettings, worker
 from aspool.errors import ScheduleRefused
-from aspool.testing import SpoolUnderTest, drain_sync, use
+from aspool.testing import SpoolUnderTest, drain_sync
 
+from .firing import NOON, fires, times
 from .pages import ROOT
 from .tables import Tables
 
 TABLES = Tables(ROOT / "docs" / "coming-from-uwsgi.md", "uWSGI", ("Timers, crons, file monitors and signals",))
 row = TABLES.row
-NOON = datetime(2026, 11, 21, 12, 0, 2, tzinfo=UTC)  # a Saturday
 
 
 def test_every_row_has_a_test() -> None:
     TABLES.check(at_least=25)
-
-
-@pytest.fixture
-def spooler(tmp_path: Path) -> Spooler:
-    return Spooler(tmp_path / "spool", spools={"mail": tmp_path / "mail"})
-
-
-@pytest.fixture
-def spool(spooler: Spooler) -> Iterator[SpoolUnderTest]:
-    """Nothing fires but in `fires`."""
-    with use(spooler) as spool:
-        spool.clock.set(NOON)
-        yield spool
-
-
-def fires(spooler: Spooler, spool: SpoolUnderTest, seconds: float = 0.0) -> list[str]:
-    """What runs when so many seconds have gone by."""
-    spool.clock.move(seconds)
-    return [ran.task for ran in drain_sync(spooler, schedules=True)]
-
-
-def times(spooler: Spooler, spool: SpoolUnderTest, step: float, count: int, form: str = "%H:%M:%S") -> list[str]:
-    """The times at which something runs, when one looks so often."""
-    return [spool.clock.now.strftime(form) for _ in range(count) if fires(spooler, spool, step)]
-
-
-# --- timers --------------------------------------------------------------------------------------------------
 
 
 @row("add_timer(num, secs), @timer(secs)")

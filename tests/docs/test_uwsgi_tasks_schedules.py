@@ -1,6 +1,5 @@
 """Each row of the table of timers and crons for people who come from uwsgi_tasks, run."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,14 +9,14 @@ from anyio import Event, fail_after
 from aspool import ArgumentsRefused, Job, Spooler, worker
 from aspool.errors import ScheduleRefused
 from aspool.scheduled import Scheduled
-from aspool.testing import SpoolUnderTest, drain_sync, use
+from aspool.testing import SpoolUnderTest, drain_sync
 
+from .firing import NOON, fires, times
 from .pages import ROOT
 from .tables import Tables
 
 TABLES = Tables(ROOT / "docs" / "coming-from-uwsgi-tasks.md", "uwsgi_tasks", sections=("Timers and crons",))
 row = TABLES.row
-NOON = datetime(2026, 11, 21, 12, 0, 30, tzinfo=UTC)  # a Saturday
 
 
 def test_every_row_has_a_test() -> None:
@@ -25,27 +24,13 @@ def test_every_row_has_a_test() -> None:
 
 
 @pytest.fixture
-def spooler(tmp_path: Path) -> Spooler:
-    return Spooler(tmp_path / "spool", spools={"mail": tmp_path / "mail"})
-
-
-@pytest.fixture
-def spool(spooler: Spooler) -> Iterator[SpoolUnderTest]:
-    """Nothing fires but in `fires`."""
-    with use(spooler) as spool:
-        spool.clock.set(NOON)
-        yield spool
-
-
-def fires(spooler: Spooler, spool: SpoolUnderTest, seconds: float = 0.0) -> list[str]:
-    """What runs when so many seconds have gone by."""
-    spool.clock.move(seconds)
-    return [ran.task for ran in drain_sync(spooler, schedules=True)]
+def noon() -> datetime:
+    return NOON.replace(second=30)
 
 
 def moments(spooler: Spooler, spool: SpoolUnderTest, step: float, count: int) -> list[str]:
-    """The times at which something runs, when one looks so often."""
-    return [spool.clock.now.strftime("%a %H:%M:%S") for _ in range(count) if fires(spooler, spool, step)]
+    """The days and times at which something runs."""
+    return times(spooler, spool, step, count, "%a %H:%M:%S")
 
 
 @row("@timer(seconds=5)")

@@ -1,6 +1,5 @@
 """Schedules that a program makes while it runs: what is kept, what is the same, what is refused."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,22 +12,11 @@ from aspool.errors import NameRefused, ScheduleRefused, UnknownSpool
 from aspool.firing import deciding, fire
 from aspool.scheduled import take_turn
 from aspool.schedules import FileMonitor, Timer
-from aspool.testing.clock import Clock, virtual_clock
+from aspool.testing.clock import Clock
+
+from ..start import START
 
 pytestmark = pytest.mark.anyio
-START = 1_790_000_000.0
-
-
-@pytest.fixture
-def clock() -> Iterator[Clock]:
-    with virtual_clock() as clock:
-        clock.set(START)
-        yield clock
-
-
-@pytest.fixture
-def memory() -> MemorySpool:
-    return MemorySpool()
 
 
 @pytest.fixture

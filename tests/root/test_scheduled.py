@@ -1,8 +1,7 @@
 """The handle of a schedule: looking, starting, stopping, running it now; and what cannot have a schedule."""
 
-from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,23 +10,15 @@ from aspool.cron import Cron
 from aspool.errors import ScheduleRefused, SpoolFull, Unsupported
 from aspool.scheduled import Scheduled
 from aspool.schedules import Timer
-from aspool.testing.clock import Clock, virtual_clock
+from aspool.testing.clock import Clock
 from aspool.turn import Decide, Taken
 
+from ..start import START
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
 pytestmark = pytest.mark.anyio
-START = 1_790_000_000.0
-
-
-@pytest.fixture
-def clock() -> Iterator[Clock]:
-    with virtual_clock() as clock:
-        clock.set(START)
-        yield clock
-
-
-@pytest.fixture
-def memory() -> MemorySpool:
-    return MemorySpool()
 
 
 @pytest.fixture

@@ -51,9 +51,10 @@ def test_a_call_is_found_however_it_was_written() -> None:
 def test_values_are_compared_as_the_task_gets_them() -> None:
     with use(shop):
         plain.spool_sync((1, (2, 3)))
-        assert_spooled(plain, (1, (2, 3)))
-        assert_spooled(plain, [1, [2, 3]])
-        assert_spooled(plain, [1, ANY])
+        for like in ((1, (2, 3)), [1, [2, 3]], [1, ANY]):
+            assert len(assert_spooled(plain, like)) == 1
+        with pytest.raises(AssertionError, match="was not spooled like this"):
+            assert_spooled(plain, (1, 2))
         assert_not_spooled(plain, (1, 2))
 
 
@@ -86,9 +87,14 @@ def test_options_are_asked_for_by_using() -> None:
             at=moment, priority=2, id="one", expires=timedelta(hours=2), spool="mail", buffer={"n": 1}, retries=7
         )
         everything.spool_sync("a@b.c")
-        assert_spooled(everything, "a@b.c")
-        assert_spooled(everything)
-        assert_spooled(send.using(priority=2), "a@b.c")
+        for found in (
+            assert_spooled(everything, "a@b.c"),
+            assert_spooled(everything),
+            assert_spooled(send.using(priority=2), "a@b.c"),
+        ):
+            assert [each.id for each in found] == ["one"]
+        with pytest.raises(AssertionError, match="was spooled"):
+            assert_not_spooled(everything, "a@b.c")
         assert_not_spooled(everything, "other@b.c")
         for other in (
             send.using(at=moment + timedelta(seconds=1)), send.using(at=timedelta(hours=1)), send.using(priority=3),
@@ -102,7 +108,9 @@ def test_a_timedelta_is_from_the_moment_of_spooling() -> None:
     with use(shop) as spool:
         send.using(at=timedelta(minutes=1)).spool_sync("a@b.c")
         spool.clock.move(3600)
-        assert_spooled(send.using(at=timedelta(minutes=1)))
+        assert len(assert_spooled(send.using(at=timedelta(minutes=1)))) == 1
+        with pytest.raises(AssertionError, match="was not spooled like this"):
+            assert_spooled(send.using(at=timedelta(minutes=2)))
         assert_not_spooled(send.using(at=timedelta(minutes=2)))
 
 

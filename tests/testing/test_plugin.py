@@ -138,13 +138,16 @@ def test_the_fixture_names_the_application(project: pytest.Pytester) -> None:
         def aspool_app():
             return app.spooler
     """)
-    run(project).assert_outcomes(passed=3)
+    result = run(project)
+    result.assert_outcomes(passed=3)
+    assert result.ret == pytest.ExitCode.OK
 
 
 def test_without_an_application_it_says_what_to_write(project: pytest.Pytester) -> None:
     project.makeini("[pytest]\npythonpath = .")
     result = run(project)
     result.assert_outcomes(passed=1, errors=2)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     told = '*no application is known to aspool*set aspool_app = "app:spooler"*or write a fixture aspool_app*'
     result.stdout.fnmatch_lines([told])
 

@@ -7,9 +7,10 @@ import pytest
 
 from aspool.firing import fire
 from aspool.schedule_record import Record, fresh
+from aspool.scheduled import BUSY
 from aspool.schedules import Schedule, ScheduleOptions, Signal, Timer, Trigger
 from aspool.spools.memory import MemorySpool
-from aspool.worker.entry import BUSY, FAILED, LONGEST, MOST_RUNS, Entry
+from aspool.worker.entry import FAILED, LONGEST, MOST_RUNS, Entry
 
 NOW = 1_790_000_000.0
 

@@ -1,6 +1,5 @@
 """Tickers on one spool: each moment once, through restarts, changes from elsewhere and clocks that are set."""
 
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -11,24 +10,13 @@ import pytest
 from aspool import DirectorySpool, MemorySpool, Spooler, Uncertain
 from aspool.errors import ScheduleRefused, SpoolUnusable, Unsupported
 from aspool.schedules import Timer
-from aspool.testing.clock import Clock, virtual_clock
+from aspool.testing.clock import Clock
 from aspool.turn import Decide, Taken
 
-from .tickers import START, drive, moments, node
+from ..start import START
+from .tickers import drive, moments, node
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def clock() -> Iterator[Clock]:
-    with virtual_clock() as clock:
-        clock.set(START)
-        yield clock
-
-
-@pytest.fixture
-def memory() -> MemorySpool:
-    return MemorySpool()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Schedules through time: lazy ones, changed code, schedules made at run time, groups, and the sweep."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,25 +9,14 @@ from aspool.cron import Cron
 from aspool.errors import ScheduleRefused
 from aspool.outcomes import Buried, Cancelled, Done, HandedBack, PutOff
 from aspool.schedules import Timer, Unset
-from aspool.testing.clock import Clock, virtual_clock
+from aspool.testing.clock import Clock
 from aspool.worker.ticker import UPKEEP
 from aspool.worker.upkeep import FORGOTTEN, keep_up
 
-from .tickers import START, drive, moments, node
+from ..start import START
+from .tickers import drive, moments, node
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def clock() -> Iterator[Clock]:
-    with virtual_clock() as clock:
-        clock.set(START)
-        yield clock
-
-
-@pytest.fixture
-def memory() -> MemorySpool:
-    return MemorySpool()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """`target="workers"` and signals: who runs what, with two workers on one spool."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +10,13 @@ from aspool import DirectorySpool, MemorySpool, Spooler
 from aspool.errors import ScheduleRefused
 from aspool.message import Message
 from aspool.outcomes import Buried, Cancelled, Done, Outcome, PutOff
-from aspool.testing.clock import Clock, virtual_clock
+from aspool.testing.clock import Clock
 from aspool.testing.conformance import claimed, served, settle
 
-from .tickers import START, Node, drive, moments, node
+from ..start import START
+from .tickers import Node, drive, moments, node
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def clock() -> Iterator[Clock]:
-    with virtual_clock() as clock:
-        clock.set(START)
-        yield clock
-
-
-@pytest.fixture
-def memory() -> MemorySpool:
-    return MemorySpool()
 
 
 @pytest.fixture

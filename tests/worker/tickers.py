@@ -8,8 +8,6 @@ from aspool import MemorySpool, Spooler
 from aspool.testing.clock import Clock
 from aspool.worker.ticker import Ticker
 
-START = 1_790_000_000.0
-
 
 class Node:
     """One worker's ticker, and what is to run in it alone."""

@@ -128,6 +128,7 @@ async def test_a_worker_outlives_its_directory(tmp_path: Path, caplog: pytest.Lo
         await task.spool()  # the publisher sees the new directory before the worker does
         with anyio.fail_after(10):
             await ran.wait()
+    assert names(path) == [], "it was served as any other"
 
 
 async def test_a_priority_made_again_is_served_and_a_removed_one_is_closed(tmp_path: Path) -> None:
@@ -148,11 +149,13 @@ async def test_a_priority_made_again_is_served_and_a_removed_one_is_closed(tmp_p
         os.mkdir(path / "5", 0o700)
         await other.put([message(priority=5)])
         with anyio.fail_after(5):
-            while not await spool.claim(1, time.time()):
+            while not (claims := await spool.claim(1, time.time())):
                 await spool.wait(0.1)
-        with anyio.fail_after(10):
+        assert [claim.message.priority for claim in claims] == [5]
+        with anyio.move_on_after(10):
             while descriptors() > before + 5:  # the priority, twice; the claim; threads
                 await anyio.sleep(0.01)
+        assert descriptors() <= before + 5
 
 
 async def test_one_file_that_cannot_be_read_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
