@@ -2,6 +2,7 @@
 
 AspoolError
 ├── CallError                 the caller erred: nothing was written
+│   ├── ApplicationUnusable   an application that cannot be imported, or is none
 │   ├── ArgumentsRefused      arguments that do not fit the task
 │   ├── MomentRefused         a moment that is naive or out of range
 │   ├── NameRefused           an id or a priority that may not be used
@@ -35,6 +36,14 @@ class AspoolError(Exception):
 
 class CallError(AspoolError):
     """The caller erred; nothing was written."""
+
+
+class ApplicationUnusable(CallError):
+    """An application cannot be imported, or has no Spooler. `traceback` is that of its import, if it failed."""
+
+    def __init__(self, sentence: str, traceback: str = "") -> None:
+        super().__init__(sentence)
+        self.traceback = traceback
 
 
 class ArgumentsRefused(CallError):
@@ -136,3 +145,13 @@ class BadFile(ForeignError):
 
 class ArgumentsUnfit(ForeignError):
     """A stored message's arguments do not fit the task as it is now."""
+
+
+FAILED, MISUSED, UNUSABLE = 1, 2, 3  # exit codes of programs
+
+
+def exit_code(error: BaseException) -> int:
+    """What a program ends with that this error stops."""
+    if isinstance(error, SpoolUnusable):
+        return UNUSABLE
+    return MISUSED if isinstance(error, CallError) else FAILED

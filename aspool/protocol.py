@@ -7,8 +7,7 @@ What it writes and how is its own affair; the conformance suite in `aspool.testi
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from .body import Body
@@ -126,6 +125,20 @@ class Spool(Protocol):
 
 
 @runtime_checkable
+class Leaves(Protocol):
+    """A spool that can settle all in one go when the process of its worker is about to end."""
+
+    def leave(self, settled: Sequence[tuple[Claim, Outcome]]) -> None:
+        """Do what the outcomes say, hand back all else that is claimed, and let go of nothing: the process ends now.
+
+        Jobs may still run, and nobody else may have their messages until the process is gone. Blocking, from any
+        thread, in the middle of a claim or a finish too: what these do afterwards changes nothing any more. What
+        cannot be done for one message does not keep the others from it.
+        """
+        ...
+
+
+@runtime_checkable
 class PutsBlocking(Protocol):
     """A spool that can also be written to without an event loop."""
 
@@ -226,6 +239,43 @@ class KeepsScoreboards(Protocol):
         ...
 
 
+@runtime_checkable
+class Announces(Protocol):
+    """A spool that can tell of arrivals to one who runs none itself."""
+
+    async def announce(self, frequency: float, arrived: Callable[[], None]) -> None:
+        """Call `arrived` whenever a message may have come in, on the event loop, until cancelled.
+
+        Once at the beginning too. Where the spool cannot be watched, it is looked at each `frequency` seconds.
+        """
+        ...
+
+
+class Notice(Protocol):
+    """What one supervisor says of itself. Nothing of it fails."""
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Say something else."""
+        ...
+
+    def close(self) -> None:
+        """Take it away."""
+        ...
+
+
+@runtime_checkable
+class KeepsNotices(Protocol):
+    """A spool where supervisors may say what they run, for `aspool status` and `aspool reload`."""
+
+    def post(self) -> Notice:
+        """A notice of this process, empty still; gone when the process ends."""
+        ...
+
+    def notices(self) -> Sequence[Mapping[str, Any]]:
+        """Those of all supervisors that live. Blocking."""
+        ...
+
+
 State = Literal["waiting", "scheduled", "running", "retrying", "done", "cancelled", "dead", "unknown"]
 OVER = ("done", "cancelled", "dead", "unknown")
 
@@ -300,59 +350,4 @@ class Pauses(Protocol):
 
     async def paused(self) -> frozenset[str | None]:
         """What is paused: names of tasks, and None for the spool."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One message of a spool as a person looks at it, without its arguments."""
-
-    id: str
-    state: str  # waiting, scheduled, running, retrying, unknown, dead, corrupt
-    task: str | None
-    due: datetime | None
-    priority: int | None = None
-    attempt: int = 0
-    crashes: int = 0
-    size: int = 0  # bytes
-    reason: str = ""
-    name: str = ""  # where it is: a path below the spool directory, say
-
-
-@dataclass(frozen=True, slots=True)
-class Details:
-    """All of one message: the listing, its variables and whatever is kept beside it."""
-
-    listed: Listed
-    variables: Mapping[str, str] = field(default_factory=dict)
-    body_size: int = 0
-    history: Mapping[str, Any] = field(default_factory=dict)
-
-
-@runtime_checkable
-class Browsable(Protocol):
-    """Looking and changing by hand; optional. All of it blocks: it is for the command line and for admin pages."""
-
-    def browse(self, states: frozenset[str] = frozenset(), limit: int | None = None) -> Sequence[Listed]:
-        """The messages, in the order of work; of the given states only."""
-        ...
-
-    def counts(self) -> Mapping[str, int]:
-        """How many messages there are of each state."""
-        ...
-
-    def find(self, id: str) -> Sequence[Listed]:
-        """The messages whose id is, begins with or ends with `id`."""
-        ...
-
-    def read(self, listed: Listed) -> Details:
-        """All of one message. Raises FileNotFoundError when it has gone meanwhile."""
-        ...
-
-    def delete(self, listed: Listed) -> bool:
-        """Remove a message for good; False when a worker runs it or it has gone meanwhile."""
-        ...
-
-    def requeue(self, listed: Listed, due: float) -> bool:
-        """Let a dead, waiting or put-off message run at `due`, its counts back at 0; False as for `delete`."""
         ...

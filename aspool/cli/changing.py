@@ -8,10 +8,11 @@ from datetime import datetime
 
 import click
 
-from ..protocol import Browsable, Listed, Spool
+from ..browsing import Browsable, Listed
+from ..escape import safe
+from ..protocol import Spool
 from ..spools.directory.browse import ALL_STATES
 from . import output
-from .escape import safe
 from .failures import Failure, Misuse
 from .finding import Found, complete_id, find_all, there
 from .looking import state_option

@@ -5,14 +5,13 @@ from dataclasses import asdict
 
 import click
 
-from ..errors import CallError
+from ..errors import FAILED, UNUSABLE, CallError
+from ..escape import safe
 from ..protocol import Spool
 from ..spools.directory import DirectorySpool
 from . import output
 from .checks import contents, directory, disk, schedules, system, workers
 from .checks.finding import Finding, fail
-from .escape import safe
-from .failures import FAILED, UNUSABLE
 from .looking import json_option
 from .places import app_argument, spool_option, spools_of
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..protocol import Browsable, Follows, Spool, Standing
+from ..browsing import Browsable
+from ..protocol import Follows, Spool, Standing
 
 NOTHING_KNOWN = Standing("unknown")
 

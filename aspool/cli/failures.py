@@ -6,10 +6,9 @@ from contextlib import contextmanager
 
 import click
 
-from ..errors import AspoolError, CallError, SpoolUnusable
-from .escape import safe
+from ..errors import FAILED, MISUSED, UNUSABLE, ApplicationUnusable, AspoolError, CallError, SpoolUnusable
+from ..escape import safe
 
-FAILED, UNUSABLE = 1, 3
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 
@@ -32,7 +31,7 @@ class Failure(click.ClickException):
 class Misuse(Failure):
     """What was asked makes no sense."""
 
-    exit_code = 2
+    exit_code = MISUSED
 
 
 class NoSpool(Failure):
@@ -48,6 +47,8 @@ def telling() -> Iterator[None]:
         yield
     except SpoolUnusable as error:
         raise NoSpool(str(error)) from error
+    except ApplicationUnusable as error:
+        raise Misuse(str(error), error.traceback) from None
     except CallError as error:
         raise Misuse(str(error)) from error
     except AspoolError as error:

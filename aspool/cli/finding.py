@@ -7,9 +7,10 @@ from typing import NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
+from ..browsing import Browsable, Listed
 from ..errors import SpoolUnusable
 from ..ids import ID_PATTERN
-from ..protocol import Browsable, Listed, Spool
+from ..protocol import Spool
 from .ending import NOTHING_KNOWN, standing_of
 from .failures import Failure, Misuse
 from .output import CUT

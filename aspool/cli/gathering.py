@@ -6,11 +6,11 @@ import anyio
 from anyio import to_thread
 
 from ..errors import AspoolError
+from ..observe.backlog import REST
 from ..protocol import Board, KeepsScoreboards, Pauses, Spool
+from ..spools.tally import Tally, tally
 from .flow import Flow, Rates
-from .tally import Tally, tally
 
-REST = 10  # times as long as a count took, until the next one
 READING = 0.1  # seconds between two readings of events
 
 

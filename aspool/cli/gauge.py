@@ -3,9 +3,9 @@
 import math
 from typing import TYPE_CHECKING
 
+from ..escape import safe
 from ..protocol import Progress
 from . import output
-from .escape import safe
 
 if TYPE_CHECKING:
     from rich.progress_bar import ProgressBar

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from ..protocol import Board, Details, Entry, KeepsScoreboards, Listed, Spool
+from ..browsing import Details, Listed
+from ..protocol import Board, Entry, KeepsScoreboards, Spool
 from ..spools.directory.browse import ALL_STATES
 from . import gauge, output, pausing
 from .ending import Ending, ending_of, log_of, standing_of

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from ..escape import safe
 from ..spooler import Spooler
 from ..ticket import Ticket
 from . import output
-from .escape import safe
 from .failures import Failure, Misuse
 from .finding import Target, complete_id, targets
 from .parameters import at_or_in, moment_options

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from .escape import safe
+from ..escape import safe
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 import click
 
+from ..application import load_spooler
+from ..browsing import Browsable
 from ..errors import Unsupported
-from ..protocol import Browsable, KeepsScoreboards, Pauses, Spool
+from ..escape import safe
+from ..protocol import KeepsScoreboards, Pauses, Spool
 from . import output
-from .app import load_spooler, task_name
-from .escape import safe
 from .failures import Misuse
 from .finding import there
+from .names import task_name
 from .places import app_option, spool_option
 
 WHOLE = "the whole spool"

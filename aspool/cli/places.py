@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from ..addresses import spool_at
+from ..application import load_spooler
+from ..browsing import Browsable
 from ..errors import CallError, SpoolUnusable, UnknownSpool
-from ..protocol import Browsable, Spool
+from ..protocol import Spool
 from ..spools.directory import DirectorySpool
-from .app import load_spooler
 
 DEFAULT_ADDRESS = "./spool"
 VARIABLE = "ASPOOL_SPOOL"

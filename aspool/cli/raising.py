@@ -2,13 +2,13 @@
 
 import click
 
+from ..application import load_spooler
 from ..errors import ScheduleRefused
+from ..escape import safe
 from ..scheduled import ScheduledTask
 from ..schedules import Signal
 from ..signals import raise_signal
 from . import output
-from .app import load_spooler
-from .escape import safe
 from .failures import Failure
 from .places import app_option, spool_option
 from .timetable import Known, timetables

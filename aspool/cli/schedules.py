@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from .. import clock
+from ..escape import safe
 from ..schedule_record import Record
 from ..schedules import Schedule, Unset
 from . import output, pausing, words
-from .escape import safe
 from .failures import Failure, Misuse
 from .looking import json_option
 from .output import Column

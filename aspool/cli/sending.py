@@ -9,14 +9,15 @@ from typing import Any, cast
 import click
 
 from ..addresses import spool_at
+from ..application import load_spooler
 from ..body import Body
+from ..escape import safe
 from ..spooler import Spooler
 from ..task import Task
 from ..ticket import Ticket
 from . import output
-from .app import load_spooler, task_name
-from .escape import safe
 from .failures import Failure, Misuse
+from .names import task_name
 from .parameters import at_or_in, moment, moment_options, seconds
 from .places import address_or_default, spool_option
 from .watching import timeout_option, wait_for_end

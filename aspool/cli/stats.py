@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from ..escape import safe
 from ..protocol import Board, KeepsScoreboards, Spool
 from . import gauge, output, pausing
-from .escape import safe
 from .looking import STYLES, json_option
 from .output import Column
 from .places import app_argument, browsable, spool_option, spools_of

@@ -11,16 +11,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from .. import clock, schedule_record
+from ..application import load_spooler
 from ..cron import Cron
 from ..errors import SpoolUnusable
+from ..escape import safe
 from ..protocol import KeepsScoreboards, Spool
 from ..schedule_record import Record
 from ..scheduled import Scheduled, ScheduledTask, keeping
 from ..schedules import Schedule
 from . import output, words
-from .app import load_spooler
 from .ending import standing_of
-from .escape import safe
 from .failures import Failure, Misuse
 from .finding import there
 from .output import CUT

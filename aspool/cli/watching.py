@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from ..errors import FAILED
 from ..protocol import Spool
 from ..spooler import Spooler
 from ..ticket import Ticket
 from . import output
-from .failures import FAILED, INTERRUPTED, Failure, Misuse
+from .failures import INTERRUPTED, Failure, Misuse
 from .finding import complete_id, targets
 from .following import Display, Followed, follow_all
 from .lines import Lines

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from aspool.cli.escape import safe
+from aspool.escape import safe
 
 from .conftest import Worker, on_terminal, wait_for
 

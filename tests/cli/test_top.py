@@ -24,9 +24,9 @@ from aspool.cli import gauge
 from aspool.cli.flow import Flow
 from aspool.cli.gathering import View
 from aspool.cli.screen import picture
-from aspool.cli.tally import Tally, tally
 from aspool.protocol import Board, Entry, Progress
 from aspool.spools.directory import DirectorySpool, names
+from aspool.spools.tally import Tally, tally
 
 from .conftest import Worker, plain_environment, wait_for
 
@@ -78,7 +78,7 @@ def test_messages_that_no_worker_knows_are_counted(
     assert (found["unknown"], found["waiting"], run("ls").output.count("unknown")) == (1, 1, 1)
     assert "count\tunknown\t1\n" in run("top", "--interval", "0.1").output
     assert "unknown 1" in "\n".join(lines_of([View("/srv/spool", tally=Tally(found))], 120, 24))
-    monkeypatch.setattr("aspool.cli.tally.LOOKED_INTO", 0)
+    monkeypatch.setattr("aspool.spools.tally.LOOKED_INTO", 0)
     found = tally(DirectorySpool(app / "spool"), frozenset(), ALWAYS).counts
     assert (found["unknown"], found["waiting"]) == (0, 2)
 

@@ -14,9 +14,9 @@ from functools import partial
 from typing import Any
 
 from ... import wire
+from ...browsing import Details, Listed
 from ...errors import BadFile, BadPacket
 from ...message import front_size
-from ...protocol import Details, Listed
 from . import descriptors, marks, names
 from .bury import read_record
 from .claim import due_moment

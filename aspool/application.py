@@ -7,14 +7,14 @@ import traceback
 from types import ModuleType
 from typing import Any
 
-from ..spooler import Spooler
-from .failures import Misuse
+from .errors import ApplicationUnusable
+from .spooler import Spooler
 
 DEFAULT_ATTRIBUTE = "spooler"
 
 
 def load_spooler(app: str) -> Spooler:
-    """Import an application, the current directory included. Raises Misuse with the import's traceback."""
+    """Import an application, the current directory included. Raises ApplicationUnusable with the import's traceback."""
     name, _, attribute = app.partition(":")
     _check_name(app, name)
     if os.getcwd() not in sys.path:
@@ -26,9 +26,9 @@ def load_spooler(app: str) -> Spooler:
 def _check_name(app: str, name: str) -> None:
     if name.endswith(".py") or "/" in name:
         module = name.removesuffix(".py").strip("./").replace("/", ".")
-        raise Misuse(f"{app} is a path, APP is module:attribute: try {module}:{DEFAULT_ATTRIBUTE}")
+        raise ApplicationUnusable(f"{app} is a path, APP is module:attribute: try {module}:{DEFAULT_ATTRIBUTE}")
     if not all(part.isidentifier() for part in name.split(".")):
-        raise Misuse(f"{app!r} names no module: APP is module:attribute, as app:{DEFAULT_ATTRIBUTE}")
+        raise ApplicationUnusable(f"{app!r} names no module: APP is module:attribute, as app:{DEFAULT_ATTRIBUTE}")
 
 
 def _import(name: str) -> ModuleType:
@@ -36,17 +36,22 @@ def _import(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            raise Misuse(f"there is no module {error.name} in {os.getcwd()} or among the installed ones") from None
-        raise _unimportable(name, error) from None
+            raise ApplicationUnusable(
+                f"there is no module {error.name} in {os.getcwd()} or among the installed ones"
+            ) from None
+        raise unimportable(name, error) from None
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit too: a module that is imported does not end the program
-        raise _unimportable(name, error) from None
+        raise unimportable(name, error) from None
 
 
-def _unimportable(name: str, error: BaseException) -> Misuse:
+def unimportable(name: str, error: BaseException) -> ApplicationUnusable:
+    """Why a module cannot be imported, as one raises it."""
     what = f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {type(error).__name__}"
-    return Misuse(f"the application {name} {what} when it was imported (the traceback is above)", _traceback(error))
+    return ApplicationUnusable(
+        f"the application {name} {what} when it was imported (the traceback is above)", _traceback(error)
+    )
 
 
 def _traceback(error: BaseException) -> str:
@@ -79,17 +84,4 @@ def _spooler_in(module: ModuleType, attribute: str) -> Spooler:
     )
     others = [name for name, value in vars(module).items() if isinstance(value, Spooler)]
     hint = "; it has " + ", ".join(f"{module.__name__}:{name}" for name in others) if others else ""
-    raise Misuse(f"the module {module.__name__} {what}{hint}")
-
-
-def task_name(spooler: Spooler, app: str, text: str) -> str:
-    """The full name of a task, of which the last part will do. Raises Misuse."""
-    if text in spooler.tasks:
-        return text
-    found = [name for name in spooler.tasks if name.endswith(f".{text}")]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise Misuse(f"several tasks of {app} end with {text}: {', '.join(found)}; write more of the name")
-    known = f"it has {', '.join(sorted(spooler.tasks))}" if spooler.tasks else "it has no tasks at all"
-    raise Misuse(f"{app} has no task {text}; {known}")
+    raise ApplicationUnusable(f"the module {module.__name__} {what}{hint}")

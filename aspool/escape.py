@@ -1,4 +1,4 @@
-"""Text from files and from other programs -> text that is safe on a terminal. The one place that does it."""
+"""Text from files, from tasks and from other programs -> text that is safe on a terminal and in a log."""
 
 
 def safe(text: object) -> str:

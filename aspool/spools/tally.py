@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ..protocol import Browsable, Spool
-from ..spools.directory import DirectorySpool, marks, names
-from ..spools.directory.marks import Mark
-from ..spools.directory.tree import DEEPEST, PRIVATE
+from ..browsing import Browsable
+from ..protocol import Spool
+from .directory import DirectorySpool, marks, names
+from .directory.marks import Mark
+from .directory.tree import DEEPEST, PRIVATE
 
 STATES = ("waiting", "scheduled", "running", "retrying", "unknown", "dead", "corrupt")
 LOOKED_INTO = 1000  # due files, for the mark of messages that no worker knows
