@@ -96,6 +96,14 @@ class Spooler(Tasks[Resources]):
             return self._spools
         return {name: self._stand_in(spool) for name, spool in self._spools.items()}
 
+    def use_spools(self, spools: Mapping[str, Address]) -> None:
+        """Use these spools in place of those of the same names, or beside; for before anything is spooled or run."""
+        made = {name: spool_at(address) for name, address in spools.items()}
+        known = {spool.address: spool for spool in made.values()}
+        kept = {name: known.get(spool.address, spool) for name, spool in self._spools.items()}
+        self._spools = kept | made
+        self._by_address.clear()
+
     # --- tasks -----------------------------------------------------------------------------------------------
 
     @overload

@@ -2,13 +2,15 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import Field, fields
 from typing import Any
 
 import click
 
 from aspool import WorkerSettings, errors
 from aspool.cli.main import VERBS, main
+from aspool.cli.settings.options import flag
+from aspool.settings import Settings, kind
 
 Row = tuple[str, ...]
 
@@ -24,7 +26,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def commands() -> str:
     """A section for each verb, and below it one for each verb that it has."""
-    root = click.Context(main, info_name="aspool", color=False)
+    root = click.Context(main, info_name="aspool", color=False, **main.context_settings)
     return "\n\n".join(_command(root, main, verb) for verb in VERBS)
 
 
@@ -57,19 +59,32 @@ def _told(help: str) -> str:
 
 
 def settings() -> str:
-    """One row for each option of a worker."""
-    rows = []
-    for option in fields(WorkerSettings):
-        default = _default(option.default)
-        told, unit, uwsgi = (option.metadata[key] for key in ("help", "unit", "uwsgi"))
-        rows.append((f"`{option.name}`", default, unit, _text(told), f"`{uwsgi}`" if uwsgi else ""))
-    return _table(("option", "default", "unit", "meaning", "uWSGI"), rows)
+    """One row for each option: of each worker first, then of all that `aspool worker` does."""
+    of_a_worker = {option.name for option in fields(WorkerSettings)}
+    head = ("option", "default", "unit", "meaning", "flag", "uWSGI")
+    return "\n\n".join(
+        f"### {title}\n\n{_table(head, [_setting(option) for option in fields(Settings) if fits(option.name)])}"
+        for title, fits in (
+            ("Of each worker", of_a_worker.__contains__),
+            ("Of all of `aspool worker`", lambda name: name not in of_a_worker),
+        )
+    )
+
+
+def _setting(option: "Field[Any]") -> Row:
+    told, unit, uwsgi = (option.metadata[key] for key in ("help", "unit", "uwsgi"))
+    name = flag(option)
+    shown = f"{name}`, `--no-{name[2:]}" if kind(option) is bool else name
+    names = ", ".join(f"`{one}`" for one in uwsgi)
+    return f"`{option.name}`", _default(option.default), unit, _text(told), f"`{shown}`", names
 
 
 def _default(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
-    return "none" if value is None else f"{value:g}"
+    if value is None or value == ():
+        return "none"
+    return f"`{value}`" if isinstance(value, str) else f"{value:g}"
 
 
 def error_tree() -> str:

@@ -14,14 +14,26 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([smhd]?)", re.ASCII)
 
 
+class NoDuration(ValueError):
+    """A text is no duration; the message says what is one."""
+
+
+def seconds_of(text: str) -> float:
+    """The seconds of a text. Raises NoDuration."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise NoDuration(f"{text!r} is no duration: give seconds, or a number with s, m, h or d, as 90 or 2h")
+    return float(match[1]) * _UNITS[match[2]]
+
+
 def seconds(value: str | float) -> float:
     """Seconds; a number may have s, m, h or d behind it."""
     if isinstance(value, int | float):
         return float(value)
-    match = _DURATION.fullmatch(value.strip())
-    if match is None:
-        raise click.BadParameter(f"{value!r} is no duration: give seconds, or a number with s, m, h or d, as 90 or 2h")
-    return float(match[1]) * _UNITS[match[2]]
+    try:
+        return seconds_of(value)
+    except NoDuration as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def moment(value: str | float | datetime) -> datetime | float:

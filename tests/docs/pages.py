@@ -1,6 +1,7 @@
 """A page of the documentation as a person follows it: its code blocks, and what to do with each.
 
 - ```python``` that begins with `# name.py` is a file; without, it is run by `python` in the page's directory.
+- ```toml``` and ```ini``` that begin with the name of a file, in a comment, are files too.
 - ```console``` is typed: what follows `$ ` is a command, the other lines are what it must print.
 - ```console title="Terminal N"``` is typed in another terminal: it goes on while the page goes on.
 - A title that begins with "uWSGI" marks code of the old world, which is only compiled.
@@ -16,7 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(r"^( *)```(\w+)([^\n]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _TITLE = re.compile(r'title="([^"]*)"')
-_FILE = re.compile(r"# ([\w./]+\.py)$")
+_FILE = re.compile(r"[#;] ([\w./]+\.(py|toml|ini))$")
+_FILES = ("python", "toml", "ini")  # languages
 _VARYING = (  # in the order of trial: what a page shows, and what may stand there
     (r"(?<![0-9A-Za-z])[0-9a-f]{22}(?![0-9A-Za-z])", None),
     (r"(?<![0-9A-Za-z])[0-9a-f]{8}(?![0-9A-Za-z])", None),
@@ -45,7 +47,7 @@ class Block:
     def file(self) -> str | None:
         """The name of the file that it is."""
         first = self.text.split("\n", 1)[0]
-        match = _FILE.match(first) if self.language == "python" else None
+        match = _FILE.match(first) if self.language in _FILES else None
         return match[1] if match else None
 
     @property

@@ -54,6 +54,8 @@ class Shop:
     def follow(self, block: Block) -> None:
         if block.language == "python":
             self._take_python(block)
+        elif block.file is not None:
+            (self.home / block.file).write_text(block.text)
         elif block.language == "console" and block.title:
             self._use_terminal(block)
         elif block.language == "console":
@@ -174,7 +176,7 @@ def test_the_page_can_be_followed(page: Path, shop: Shop) -> None:
 
 
 def test_every_block_has_a_language_that_is_known() -> None:
-    known = {"python", "console", "sh", "text", "ini", "js", "json"}
+    known = {"python", "console", "sh", "text", "ini", "toml", "yaml", "js", "json"}
     assert [
         f"{page.relative_to(ROOT)}:{block.line} {block.language}"
         for page in PAGES

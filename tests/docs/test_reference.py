@@ -13,8 +13,9 @@ import click
 import pytest
 
 import aspool
-from aspool import WorkerSettings
 from aspool.cli.main import VERBS, main
+from aspool.cli.settings.options import flag
+from aspool.settings import Settings
 
 from .pages import ROOT
 from .test_pages import PAGES
@@ -52,11 +53,12 @@ def test_every_option_of_every_command_is_there(hooks: Any, verb: str) -> None:
 
 
 def test_every_setting_is_there(hooks: Any) -> None:
-    text = page(hooks, "settings.md")
-    for field in fields(WorkerSettings):
-        row = next(line for line in text.splitlines() if line.startswith(f"| `{field.name}` |"))
-        assert field.metadata["help"] in row
-        assert field.metadata["uwsgi"] in row
+    lines = page(hooks, "settings.md").splitlines()
+    for field in fields(Settings):
+        (row,) = [line for line in lines if line.startswith(f"| `{field.name}` | ") and line.count(" | ") == 5]
+        assert f"`{flag(field)}`" in row
+        for told in (field.metadata["help"], *field.metadata["uwsgi"]):
+            assert told in row
 
 
 def test_every_public_name_is_there(hooks: Any) -> None:
@@ -93,6 +95,7 @@ def test_the_proofs_exist() -> None:
         assert f"def {name}(" in everything, name
 
 
+@pytest.mark.heavy
 def test_the_site_is_built(tmp_path: Path) -> None:
     built = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)],

@@ -86,9 +86,10 @@ def test_days(spooler: Spooler, spool: SpoolUnderTest) -> None:
 
     fires(spooler, spool)
     days: dict[str, list[str]] = {}
-    for _ in range(12 * 24):
-        for task in fires(spooler, spool, 3600):
-            days.setdefault(task, []).append(spool.clock.now.strftime("%a %d"))
+    for _ in range(12):
+        for hours in (12, 1, 1, 1, 1, 8):  # from noon to noon, by the hour where something may fire
+            for task in fires(spooler, spool, hours * 3600):
+                days.setdefault(task, []).append(spool.clock.now.strftime("%a %d"))
     assert days["zero"] == days["seven"] == ["Sun 22", "Sun 29"]
     assert days["either"] == ["Wed 25", "Thu 26", "Thu 03"]
     assert days["both"] == ["Wed 25"]
@@ -207,17 +208,17 @@ def test_a_handler_is_a_task(spooler: Spooler, spool: SpoolUnderTest) -> None:
 
 @row("the queue of signals is full", "at most 64 timers, crons, file monitors")
 def test_there_is_room(spooler: Spooler, spool: SpoolUnderTest) -> None:
-    for number in range(300):
+    for number in range(100):
         spooler.timer(60, name=f"timer-{number}")(lambda: None)
 
     @spooler.signal("reload")
     def f() -> None: ...
 
     fires(spooler, spool)
-    for _ in range(300):
+    for _ in range(100):
         spooler.sync.raise_signal("reload")
-    assert len(spool.waiting) == 300
-    assert len(fires(spooler, spool, 60)) == 600
+    assert len(spool.waiting) == 100
+    assert len(fires(spooler, spool, 60)) == 200
 
 
 @row("nothing can be removed")

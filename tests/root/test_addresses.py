@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from aspool import DirectorySpool, MemorySpool, UnknownSpool
+from aspool import CallError, DirectorySpool, MemorySpool, UnknownSpool
 from aspool.addresses import spool_at
 
 
@@ -54,3 +54,14 @@ def test_an_engine_that_is_not_installed(address: str) -> None:
     with pytest.raises(UnknownSpool) as caught:
         spool_at(address)
     assert str(caught.value) == f"no spool engine is installed for {scheme}: addresses (installed: file, memory)"
+
+
+def test_options_of_the_engine() -> None:
+    for address in ("./a", "file:a", "memory:"):
+        spool = spool_at(address, external=True, ordered=True)
+        assert isinstance(spool, DirectorySpool | MemorySpool)
+        assert (spool.external, spool.ordered, spool.concurrency) == (True, True, 1)
+    with pytest.raises(CallError, match="spools at memory: addresses have no option durable"):
+        spool_at("memory:", durable=True)
+    with pytest.raises(CallError, match="memory: is made already"):
+        spool_at(MemorySpool(), external=True)
