@@ -32,7 +32,10 @@ class JobEnded:
 
 @dataclass(frozen=True, slots=True)
 class JobOverdue:
-    """Harakiri or its ticket has cancelled a job, but it does not stop. `stack` shows where it hangs."""
+    """Harakiri or its ticket has cancelled a job, but it does not stop; or it keeps the event loop from doing so.
+
+    `stack` shows where it hangs, and below that where all threads and asyncio tasks of the process are.
+    """
 
     id: str
     task: str

@@ -61,6 +61,7 @@ class MemorySpool:
         self._void: set[int] = set()  # numbers in the heaps of messages that were cancelled or rescheduled
         self._orders: dict[str, set[Order]] = {}  # by id: to cancel running jobs
         self._boards: list[MemoryBoard] = []
+        self._has_left = False  # with its process
         self._later: list[tuple[float, int, Message]] = []
         self._ready: list[tuple[float, float, int, Message]] = []
         self._unique: set[str] = set()
@@ -174,7 +175,7 @@ class MemorySpool:
 
     def _taken(self, limit: int, now: float) -> list[Message]:
         taken: list[Message] = []
-        if self._entrance.is_shut:
+        if self._entrance.is_shut or self._has_left:
             return taken
         for item in self._entrance.released(now):
             heappush(self._ready, item)
@@ -192,20 +193,35 @@ class MemorySpool:
         """Do what each outcome says."""
         await checkpoint()
         with self._lock:
+            if self._has_left:
+                return
             for claim, outcome in settled:
                 message = claim.message
                 self._unique.discard(message.id)
                 self._entrance.ended(message)
-                if isinstance(outcome, Buried):
-                    self.dead.append((message, outcome))
                 if isinstance(outcome, Done | Cancelled | Buried):
-                    self._ledger.end(message.id, outcome)
+                    self._end(message, outcome)
                 elif isinstance(outcome, PutOff):
                     self._keep(_put_off(message, outcome))
                 else:
                     line = self._ledger.lines.get(message.id)
                     self._keep(message, line.number if line else None)  # as if it had not been claimed
         self._tell()
+
+    def _end(self, message: Message, outcome: Done | Cancelled | Buried) -> None:
+        if isinstance(outcome, Buried):
+            self.dead.append((message, outcome))
+        self._ledger.end(message.id, outcome)
+
+    def leave(self, settled: Sequence[tuple[Claim, Outcome]]) -> None:
+        """Note what is over, for the tickets of this process; what is not ends with it."""
+        with self._lock:
+            if self._has_left:
+                return
+            self._has_left = True
+            for claim, outcome in settled:
+                if isinstance(outcome, Done | Cancelled | Buried):
+                    self._end(claim.message, outcome)
 
     def abandon(self, claim: Claim) -> None:
         """It is held as long as this process lives, since nobody puts it back."""

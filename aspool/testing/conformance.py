@@ -19,7 +19,7 @@ from ..body import Body
 from ..ids import new_id
 from ..message import Message
 from ..outcomes import Buried, Done, HandedBack, Outcome, PutOff
-from ..protocol import Claim, PutsBlocking, Spool, Stored, WorkerSide
+from ..protocol import Claim, Leaves, PutsBlocking, Spool, Stored, WorkerSide
 
 PATIENCE = 10.0  # seconds that a spool may take for anything
 
@@ -53,10 +53,11 @@ async def claimed(spool: Spool, count: int, now: float | None = None) -> list[Cl
 
 async def nothing(spool: Spool, now: float | None = None) -> bool:
     """Whether there is nothing to claim, also at a second look."""
-    for _ in range(3):
+    for look in range(3):
+        if look:
+            await spool.wait(0.01)
         if await spool.claim(10, time.time() if now is None else now):
             return False
-        await spool.wait(0.02)
     return True
 
 
@@ -269,6 +270,25 @@ class SpoolConformance:
             (claim,) = await claimed(spool, 1)
             assert await claim.body.read() == b"abc"
             await settle(spool, [claim], Done())
+
+    async def test_a_worker_that_leaves_settles_all_and_lets_go_of_nothing(self, spool: Spool) -> None:
+        if not isinstance(spool, Leaves):
+            pytest.skip("this spool has no `leave`")
+        await put(spool, *[message() for _ in range(5)])
+        async with served(spool):
+            done, dead, later, held, waiting = await claimed(spool, 5)
+            due = time.time() - 1
+            told: list[tuple[Claim, Outcome]] = [
+                (done, Done()),
+                (dead, Buried("it had enough")),
+                (later, PutOff(due, 1, 0)),
+                (held, HandedBack()),
+            ]
+            await anyio.to_thread.run_sync(spool.leave, told)
+            assert await nothing(spool), "until the process has ended, nobody may have them"
+            spool.leave([(done, HandedBack())])
+            await settle(spool, [waiting, held], Done())
+            assert await nothing(spool, time.time() + 1e6), "what comes after it changes nothing"
 
     async def test_it_opens_again_after_it_was_closed(self, spool: Spool) -> None:
         await spool.open()

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from types import ModuleType
 from typing import Any
 
 from ..body import Body, BodyReader
@@ -28,6 +29,7 @@ from ..outcomes import SPOOL_OK, SPOOL_RETRY, spoken
 from ..protocol import Entry, Progress, Seat
 from ..spooler import Spooler
 from ..task import HANDLER, Task
+from . import child_stack
 from .call import call_arguments
 from .run import MISSING, again
 from .saying import say
@@ -58,6 +60,8 @@ class ChildJob:
     wants_value: bool  # for middleware
     keeps_result: bool
     working_dir: str | None
+    begin: Callable[[Job[Any]], None] | None = None  # called with the job before it runs
+    has_harakiri: bool = False
     is_suspect: bool = False  # it is here for what it may do, not because its task wants it
 
 
@@ -114,8 +118,11 @@ class _ChildSide:
 def run_in_child(child_job: ChildJob) -> ChildEnd:
     """Run one job. Whatever it raises comes back as a Failure, SystemExit and KeyboardInterrupt too."""
     _ignore_signals_of_the_terminal()
+    sys.modules.setdefault("__main__", ModuleType("__mp_main__"))  # anyio leaves none, if the worker's has no file
     with child_job.reader.hold(), _streams(child_job.output):
         _die_with(child_job.parent)
+        if child_job.has_harakiri:
+            say(child_job.messages, child_job.number, "child", [os.getpid(), child_stack.offer()])
         try:
             task = _find_task(child_job)
         except BaseException as error:
@@ -134,6 +141,8 @@ def _run(child_job: ChildJob, task: Task[..., Any, Any]) -> ChildEnd:
     body = Body(reader=child_job.reader)
     enter_job(job)
     try:
+        if child_job.begin is not None:
+            child_job.begin(job)
         with _working_dir(child_job.working_dir):
             result = _call(child_job, task, job, body, side)
     except ArgumentsUnfit as error:

@@ -7,6 +7,7 @@ from anyio.abc import TaskGroup
 
 from .. import clock, firing
 from ..errors import AspoolError
+from ..escape import safe
 from ..firing import deciding
 from ..message import Firing
 from ..outcomes import Buried, Cancelled, Done, Outcome, PutOff
@@ -14,7 +15,6 @@ from ..schedule_record import End
 from ..scheduled import take_turn
 from ..turn import KeepsSchedules
 from .entry import Key
-from .report import safe
 
 LAST_NOTES = 2.0  # seconds at the end of the worker for what is not noted yet
 _STATES = {Done: "done", Cancelled: "cancelled", Buried: "dead", PutOff: "retrying"}
@@ -35,6 +35,11 @@ class Ends:
         state = _STATES.get(type(outcome), "waiting")
         end = End(state, said.moment, now, max(0.0, now - started), reason[:1000])
         self._ends[id(spool), said.schedule] = spool, end
+
+    @property
+    def are_left(self) -> bool:
+        """Whether some are not noted yet."""
+        return bool(self._ends)
 
     def note(self, group: TaskGroup) -> None:
         """Begin to note them."""

@@ -9,6 +9,7 @@ from anyio.abc import TaskGroup
 
 from .. import clock, schedule_record
 from ..errors import SpoolError
+from ..escape import safe
 from ..firing import adopting
 from ..schedule_record import Record
 from ..scheduled import BUSY, ScheduledTask, keeping
@@ -16,7 +17,6 @@ from ..schedules import Schedule
 from ..spooler import Spooler
 from ..turn import KeepsSchedules
 from .entry import Entry, Key, Seen
-from .report import safe
 from .upkeep import keep_up
 
 MANY = 50  # records that are read in one go, before others get their turn

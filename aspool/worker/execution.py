@@ -55,7 +55,7 @@ class Execution:
             return outcome
         if isinstance(outcome, Buried) and outcome.kept is None:
             outcome = self._with_record(claim, outcome)
-        self._report_end(claim, started, outcome)
+        self.report_end(claim, started, outcome)
         return outcome
 
     def find(self, name: str | None) -> Task[..., Any, Any] | None:
@@ -103,6 +103,20 @@ class Execution:
             log=job.lines,
         )
 
+    def forced(self, run: Run, failure: Failure | None) -> Outcome | None:
+        """What becomes of a run that this process does not live to see the end of. From any thread.
+
+        `failure`: what is charged to it. Without one, it is None if the message is to be handed back: no caller wanted
+        it to stop, and it has not ended in its thread.
+        """
+        if run.is_cancelled:
+            return self.cancelled(run.claim)
+        result = self.runners.said_by_thread(run) or failure
+        if result is None:
+            return None
+        policy = run.task.policy(run.claim.message.options)
+        return DONE if result is SPOOL_OK else decisions.decide(self._ended(run, policy, result))
+
     def _seat(self, claim: Claim, task: Task[..., Any, Any], policy: RetryPolicy, started: float) -> Run:
         """The run, shown on the scoreboard, and its job, current in this context."""
         message, board = claim.message, self.side.board
@@ -137,7 +151,7 @@ class Execution:
         reason = f"aspool failed to run it: {failure.reason}"
         outcome = Buried(reason, failure.traceback, message.attempt + 1, message.crashes)
         outcome = self._with_record(claim, outcome)
-        self._report_end(claim, clock.now(), outcome)
+        self.report_end(claim, clock.now(), outcome)
         return outcome
 
     def cancelled(self, claim: Claim) -> Cancelled:
@@ -145,7 +159,8 @@ class Execution:
         task = self.find(claim.message.task)
         return decisions.cancelled(None if task is None else task.keep_result(claim.message.options))
 
-    def _report_end(self, claim: Claim, started: float, outcome: Outcome) -> None:
+    def report_end(self, claim: Claim, started: float, outcome: Outcome) -> None:
+        """Tell the observers how a run has ended."""
         if type(outcome) is Done and not self.hears_ends:
             return
         message, took, is_spooled = claim.message, clock.now() - started, self.side.is_spooled

@@ -4,22 +4,40 @@ import logging
 from asyncio import Future, current_task, get_running_loop
 from asyncio import Task as LoopTask
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context, copy_context
-from typing import Any
+from typing import Any, NamedTuple
 
 from anyio import CancelScope, get_cancelled_exc_class
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
+from ..events import JobOverdue
+from ..failures import Failure
 from ..job import enter_job
 from ..outcomes import HandedBack, Outcome
 from ..protocol import Claim, Spool
 from .execution import Execution
 from .places import Places
+from .run import Run
 
 BATCH = 64  # messages in one trip to the spool
 logger = logging.getLogger("aspool.worker")
+
+
+class Fate(NamedTuple):
+    """What becomes of a job if the worker ends before it; `started` is a UNIX timestamp."""
+
+    outcome: Outcome
+    started: float
+
+
+class LastWord(NamedTuple):
+    """What a spool is told of a claim as the process ends; with the run, if that is the only end it has."""
+
+    claim: Claim
+    outcome: Outcome
+    run: Run | None = None
 
 
 class Lanes:
@@ -42,8 +60,9 @@ class Lanes:
         self._opens = False
         self._parked: list[Future[None]] = []  # lanes that wait for a job
         self._settled: list[tuple[Claim, Outcome]] = []
+        self._telling: list[tuple[Claim, Outcome]] = []  # to the spool, now
         self._is_settling = False
-        self._cancelled: dict[str, Outcome] = {}  # running still, by id
+        self._fates: dict[str, Fate] = {}  # of what is to stop but runs still, by id
         self.taken = 0  # places
 
     def begin(self, claims: Sequence[Claim]) -> None:
@@ -92,18 +111,18 @@ class Lanes:
     async def _run(self, claim: Claim, lane: "LoopTask[Any]") -> None:
         try:
             outcome = await self._execution.execute(claim, lane)
-            if lane.cancelling():
-                await _swallow_own_cancel()
         except get_cancelled_exc_class():
             if any(run.claim is claim for run in self._execution.running):  # its thread does not stop
                 self.spool.abandon(claim)
                 self._give_back(1)
             else:
-                self._end(claim, self._cancelled.get(claim.message.id) or self._handed_back())
+                self._end(claim, self._fate(claim))
             raise
         except Exception as error:  # the last resort: one message must not end the worker
             outcome = self._execution.gave_up(claim, error)
         self._end(claim, outcome)
+        if lane.cancelling():
+            await _swallow_own_cancel()
         if not self._is_settling:
             await self.settle()
 
@@ -111,7 +130,7 @@ class Lanes:
         """Stop the job of a message, as its caller wants; whether it is here."""
         for run in self._execution.running:
             if run.job.id == id and run.side.spool is self.spool:
-                self._cancelled[id] = self._execution.cancelled(run.claim)
+                self._fates[id] = Fate(self._execution.cancelled(run.claim), run.started)
                 run.cancel()
                 return True
         for claim in self._ready:
@@ -130,8 +149,8 @@ class Lanes:
             claim.body.close()
         except Exception:  # the job took its file apart
             logger.debug("the body of %s cannot be closed", claim.message.id, exc_info=True)
-        if self._cancelled:
-            self._cancelled.pop(claim.message.id, None)
+        if self._fates:
+            self._fates.pop(claim.message.id, None)
         self._settled.append((claim, outcome))
 
     async def settle(self) -> None:
@@ -142,7 +161,9 @@ class Lanes:
         self._is_settling = True
         try:
             while self._settled:
-                batch, self._settled = self._settled[:BATCH], self._settled[BATCH:]
+                # In this order a claim is always in one of the two.
+                batch = self._telling = self._settled[:BATCH]
+                self._settled = self._settled[BATCH:]
                 try:
                     await self.spool.finish(batch)
                 except get_cancelled_exc_class():
@@ -150,6 +171,7 @@ class Lanes:
                     raise
                 self._give_back(len(batch))
         finally:
+            self._telling = []
             self._is_settling = False
 
     async def hand_back_rest(self) -> None:
@@ -157,6 +179,41 @@ class Lanes:
         self._settled += [(claim, self._handed_back()) for claim in self._ready]
         self._ready.clear()
         await self.settle()
+
+    # --- jobs that do not stop -------------------------------------------------------------------------------
+
+    def charge(self, run: Run, failure: Failure) -> None:
+        """It does not stop. If the end of the worker stops it after all, it is charged with that all the same."""
+        outcome = self._execution.forced(run, failure)
+        if outcome is not None:
+            self._fates.setdefault(run.job.id, Fate(outcome, run.started))
+
+    def _fate(self, claim: Claim) -> Outcome:
+        """What becomes of a job that was cancelled with the worker."""
+        fate = self._fates.get(claim.message.id)
+        if fate is None:
+            return self._handed_back()
+        self._execution.report_end(claim, fate.started, fate.outcome)
+        return fate.outcome
+
+    def last_words(self, charges: Mapping[Run, Failure]) -> list[LastWord]:
+        """What to tell the spool of all that is here, as this process ends. From any thread.
+
+        `charges` are the runs that it ends for, each with what it is charged with.
+        """
+        words = [LastWord(*reached) for reached in [*self._telling, *self._settled]]
+        words += [LastWord(claim, self._handed_back()) for claim in list(self._ready)]
+        for run in list(self._execution.running):
+            if run.side.spool is self.spool:
+                outcome = self._execution.forced(run, charges.get(run))
+                words.append(LastWord(run.claim, outcome or self._handed_back(), run if outcome else None))
+        return words
+
+    def report_last(self, run: Run, outcome: Outcome, charge: Failure | None) -> None:
+        """Tell the observers of an end that nobody will see, and of what it is charged with, unless they know."""
+        if charge is not None and not run.is_overdue:
+            self._execution.report(JobOverdue(run.job.id, run.task.name, charge.traceback))
+        self._execution.report_end(run.claim, run.started, outcome)
 
     def _give_back(self, count: int) -> None:
         self.taken -= count

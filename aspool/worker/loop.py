@@ -1,9 +1,9 @@
-"""The worker's loop: claim into free places, as fairly as the spools want it; stop in order."""
+"""The worker: it puts its parts together, runs until it is stopped or has lived long enough, and stops in order."""
 
 import logging
-import math
 import sys
-from asyncio import get_running_loop, sleep
+import threading
+from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
@@ -13,60 +13,45 @@ import anyio
 from anyio import CancelScope, create_task_group, move_on_after
 from anyio.abc import TaskGroup, TaskStatus
 
-from .. import clock
 from ..addresses import spool_at
 from ..errors import CallError
 from ..events import Event, WorkerStarted, WorkerStopped, WorkerStopping
+from ..job import Job
 from ..outcomes import HandedBack
-from ..protocol import Claim, KeepsScoreboards, PutsBlocking, Scoreboard, Spool, WorkerSide
+from ..protocol import KeepsScoreboards, PutsBlocking, WorkerSide
 from ..settings import WorkerSettings
 from ..spooler import Spooler
+from .ending import LAST_WAIT, Ending
 from .entry import Seen
 from .execution import Execution
-from .lanes import BATCH, Lanes
+from .feed import Feed
+from .feeding import Feeding
+from .idleness import Idleness
+from .lanes import Lanes
+from .leaving import Leaving
 from .messages import ChildMessages
 from .output import ChildOutput
 from .overdue import OverdueReports
+from .own_process import OwnProcess
 from .places import Places
-from .report import log, logger
+from .recycling import Recycling
+from .report import log, logger, quiet_log
 from .run import MISSING, Run, RunSide
 from .runners import Runners
 from .ticker import Ticker
 
 SWITCH_INTERVAL = 0.0001  # seconds: with Python's 5 ms a busy loop stretches trips to the disk to seconds
-LONGEST_WAIT = 3600.0  # seconds
-SHORTEST_WAIT = 0.005  # of a burst, whose clock may stand still: that of a test does
 
 Observer = Callable[[Event], None]
-
-
-class _Feed:
-    """One spool of the worker, and the lanes in which its jobs run."""
-
-    def __init__(self, spool: Spool, *, is_spooled: bool = True) -> None:
-        self.spool = spool
-        self.is_spooled = is_spooled  # else its messages are only in this worker's memory
-        self.board: Scoreboard | None = None
-        self.lanes: Lanes | None = None
-        self.idle_at = -1  # how many jobs had ended before the last look, if that found nothing
-
-    @property
-    def places(self) -> float:
-        """How many more of its jobs may run."""
-        if self.spool.concurrency is None or self.lanes is None:
-            return math.inf
-        return self.spool.concurrency - self.lanes.taken
-
-    def cancel(self, id: str) -> bool:
-        """Stop the job of a message; whether it is here."""
-        return self.lanes is not None and self.lanes.cancel(id)
 
 
 class Worker:
     """Claims from all spools of a Spooler that are not external, and runs their messages, in the running event loop.
 
-    `embedded`: inside somebody else's process, which it never ends; `max_tasks` is refused then.
+    `embedded`: inside somebody else's process; `max_tasks`, `max_rss` and `max_age` are refused then.
+    `process`: that it may end for a job that does not stop. Without one it only reports such a job.
     `observers` are called with each event, beside those of the Spooler; they must be quick and cannot fail a job.
+    `begin_child` is called in the processes of jobs, with the job, before it runs; it travels there pickled.
     `seen`: of schedules, where the worker before it ended that had it; it is as if that had gone on.
     """
 
@@ -76,54 +61,133 @@ class Worker:
         settings: WorkerSettings | None = None,
         *,
         embedded: bool = False,
+        process: OwnProcess | None = None,
         observers: Sequence[Observer] = (log,),
         seen: Seen | None = None,
+        begin_child: Callable[[Job[Any]], None] | None = None,
     ) -> None:
         self.settings = settings or WorkerSettings()
-        if embedded and self.settings.max_tasks is not None:
-            raise CallError("max_tasks is for `aspool worker`: an embedded worker does not end its host's process")
+        if embedded:
+            _check_embedded(self.settings, process)
         self.spooler = spooler
-        self.runs = 0
-        self._observers = (*observers, *spooler.observers)
+        self.wants_successor = False  # it ended for its age, its memory, its runs or a job, and was not asked to
+        self.stop_reason = ""
+        log_as_wanted = quiet_log if self.settings.quiet else log
+        self._observers = tuple(log_as_wanted if one is log else one for one in (*observers, *spooler.observers))
         self._places = Places(self.settings.concurrency)
-        self._claiming = 0  # places that are promised to claims on their way
         self._running: set[Run] = set()
-        self._overdue = OverdueReports(self._running, self._report)
-        spools = {id(spool): spool for spool in spooler.spools.values()}  # one may have several names
-        self._feeds = [_Feed(spool) for spool in spools.values() if not spool.external]
-        if not self._feeds:
-            raise CallError("all spools of this Spooler are external: there is nothing to run")
+        self._feeds = _feeds_of(spooler)
         here = spool_at("memory:")  # what is to run in every worker
         assert isinstance(here, PutsBlocking)
-        self._addresses = tuple(feed.spool.address for feed in self._feeds)
-        self._feeds.append(_Feed(here, is_spooled=False))
+        self.addresses = tuple(feed.spool.address for feed in self._feeds)
+        self._feeds.append(Feed(here, is_spooled=False))
         self._ticker = Ticker(spooler, here, self._frequency, fires=self.settings.schedules, seen=seen)
         self._stop = anyio.Event()
         self._hurry = anyio.Event()
-        self._stop_reason = ""
+        self._recycling = Recycling(self.settings, self._recycle)
+        over = partial(self.stop, "the burst is over")
+        self._feeding = Feeding(self.settings, self._places, self._feeds, self._recycling, over)
+        self._idleness = Idleness(self._places, self._feeds, self._ticker, self._feeding)
+        self._ending: Ending | None = None
+        self._begin_child = begin_child
+        self._loop: AbstractEventLoop | None = None
+        if process is not None:
+            leaving = Leaving(process, self._ticker.fired_last)
+            self._ending = Ending(process, leaving, self._running, self._note_end)
+        self._overdue = OverdueReports(self._running, self._report, self._does_not_stop, self._looks_at)
 
     # --- stopping --------------------------------------------------------------------------------------------
 
     def stop(self, reason: str = "asked to") -> None:
-        """Claim no more; running jobs may go on for `grace` seconds and are handed back then."""
-        if not self._stop.is_set():
-            self._stop_reason = reason
-            self._stop.set()
+        """Claim no more; running jobs may go on for `grace` seconds and are handed back then. On the event loop."""
+        self.stop_reason = self.stop_reason or reason
+        self._feeding.is_over = True
+        self._stop.set()
+        if self._ending is not None:
+            self._ending.within(self.settings.grace, self.stop_reason)
 
     def stop_now(self) -> None:
-        """Stop, and hand back what is running at once."""
+        """Stop, and hand back what is running at once. On the event loop."""
         self.stop("asked to, at once")
         self._hurry.set()
+        if self._ending is not None:
+            self._ending.within(0.0, self.stop_reason)
+
+    def stop_soon(self, reason: str = "asked to", *, at_once: bool = False) -> None:
+        """As `stop`, or `stop_now`; from any thread, and from a signal handler, also if the event loop is blocked."""
+        self.stop_reason = self.stop_reason or reason
+        if self._ending is not None:
+            self._ending.warn(0.0 if at_once else self.settings.grace, reason)
+        stop = self.stop_now if at_once else partial(self.stop, reason)
+        if self._loop is None:
+            stop()
+        else:
+            self._loop.call_soon_threadsafe(stop)
+
+    def _recycle(self, reason: str) -> None:
+        self._note_end(reason)
+        self.stop(reason)
+
+    def _note_end(self, reason: str) -> None:
+        """It does not end because somebody wants it to, unless somebody did before."""
+        if not self.stop_reason:
+            self.stop_reason, self.wants_successor = reason, True
+
+    def _does_not_stop(self, run: Run, text: str) -> None:
+        """A job is overdue: its worker ends, if that may be. Its neighbours have a moment left."""
+        if self._ending is not None:
+            self._ending.charge(run, text)
+            self.stop()
+            self._ending.within(LAST_WAIT, self.stop_reason)
+            get_running_loop().call_later(LAST_WAIT, self._hurry.set)
+
+    def _looks_at(self, moment: float) -> None:
+        if self._ending is not None:
+            self._ending.look_at(moment)
 
     @property
     def stopping(self) -> bool:
         """Whether it claims no more."""
         return self._stop.is_set()
 
+    async def until_stopping(self) -> None:
+        """Return when it claims no more."""
+        await self._stop.wait()
+
+    @property
+    def runs(self) -> int:
+        """How many it has begun in its life, as far as they count for max_tasks."""
+        return self._feeding.runs
+
     @property
     def busy(self) -> int:
         """How many places are taken."""
         return self._places.busy
+
+    # --- having nothing to do --------------------------------------------------------------------------------
+
+    @property
+    def saturated(self) -> bool:
+        """Whether all its places are taken, or all that it has for one of its spools: another worker would help."""
+        return self._idleness.is_saturated
+
+    @property
+    def must_stay(self) -> bool:
+        """Whether it has schedules that need a living worker: file monitors, and those that run in every worker."""
+        return self._ticker.must_stay
+
+    @property
+    def idle_since(self) -> float | None:
+        """Since when nothing runs or is due, of the monotonic clock; None while something does, or is."""
+        return self._idleness.since
+
+    def next_moment(self) -> float | None:
+        """When a message or a schedule is due next, a UNIX timestamp; None if nothing is known of."""
+        return self._idleness.next_moment()
+
+    async def wait_idle(self, seconds: float) -> None:
+        """Return when it has had nothing to do for so many seconds. While it runs."""
+        await self._idleness.wait(seconds)
 
     # --- running ---------------------------------------------------------------------------------------------
 
@@ -134,6 +198,7 @@ class Worker:
         """
         async with AsyncExitStack() as stack:
             stack.enter_context(_short_switches())
+            stack.enter_context(self._in_this_loop())
             resources = MISSING
             if self.spooler.resources is not None:
                 try:
@@ -150,13 +215,28 @@ class Worker:
             stack.callback(output.close)
             stack.callback(messages.close)
             stack.callback(self._overdue.close)
-            runners = Runners(self.settings, output.path, messages, self.spooler.middleware)
+            stack.callback(self._recycling.close)
+            self._recycling.begin()
+            self._places.at_end = self._recycling.at_end
+            runners = Runners(self.settings, output.path, messages, self.spooler.middleware, self._begin_child)
             await self._begin_schedules(stack)
-            self._report(WorkerStarted(self._addresses))
+            self._report(WorkerStarted(self.addresses))
             task_status.started()
             async with self._background(output, messages):
                 await self._serve(runners, resources)
         self._report(WorkerStopped(self.runs))
+
+    @contextmanager
+    def _in_this_loop(self) -> Iterator[None]:
+        self._loop = get_running_loop()
+        if self._ending is not None:
+            self._ending.begin()
+        try:
+            yield
+        finally:
+            self._loop = None
+            if self._ending is not None:
+                self._ending.close()
 
     async def _begin_schedules(self, stack: AsyncExitStack) -> None:
         await self._ticker.begin()
@@ -168,7 +248,7 @@ class Worker:
         with CancelScope(shield=True):
             await self._ticker.end()
 
-    def _set_up_board(self, feed: _Feed, stack: AsyncExitStack) -> None:
+    def _set_up_board(self, feed: Feed, stack: AsyncExitStack) -> None:
         if isinstance(feed.spool, KeepsScoreboards):
             feed.board = feed.spool.scoreboard(self.settings.concurrency)
             stack.callback(feed.board.close)
@@ -201,14 +281,25 @@ class Worker:
                 for feed in self._feeds:
                     if feed.lanes is not None:
                         await feed.lanes.hand_back_rest()
+            if self._ending is not None:
+                self._ending.leave_if_charged()
 
-    def _lanes(self, feed: _Feed, runners: Runners, resources: Any, jobs: TaskGroup) -> Lanes:
+    def _lanes(self, feed: Feed, runners: Runners, resources: Any, jobs: TaskGroup) -> Lanes:
         grace, under_test = self.settings.harakiri_grace, self.spooler.is_under_test
-        loop, overdue = get_running_loop(), self._overdue.expect
+        overdue, fired = self._overdue.expect, self._ticker.fired
         side = RunSide(
-            feed.spool, feed.board, loop, grace, resources, under_test, self._ticker.fired, overdue, feed.is_spooled
+            feed.spool,
+            feed.board,
+            get_running_loop(),
+            threading.get_ident(),
+            grace,
+            resources,
+            under_test,
+            fired,
+            overdue,
+            feed.is_spooled,
         )
-        heard = self._observers != (log,)
+        heard = self._observers not in ((log,), (quiet_log,))
         execution = Execution(
             self.spooler,
             self.settings,
@@ -218,96 +309,38 @@ class Worker:
             self._frequency,
             self._running,
             heard or logger.isEnabledFor(logging.DEBUG),
-            heard or logger.isEnabledFor(logging.INFO),
+            heard or (not self.settings.quiet and logger.isEnabledFor(logging.INFO)),
         )
-        return Lanes(execution, jobs, self._places, self._handed_back)
+        lanes = Lanes(execution, jobs, self._places, self._handed_back)
+        if self._ending is not None:
+            self._ending.serve(lanes)
+        return lanes
 
     def _handed_back(self) -> HandedBack:
-        return HandedBack(f"the worker stopped ({self._stop_reason})")
+        return HandedBack(f"the worker stopped ({self.stop_reason})")
 
     async def _claim_until_stopped(self) -> None:
         async with create_task_group() as feeding:
             for feed in self._feeds:
-                feeding.start_soon(self._keep_feeding, feed)
+                feeding.start_soon(self._feeding.keep_feeding, feed)
             await self._stop.wait()
             feeding.cancel_scope.cancel()
 
     async def _drain(self, jobs: CancelScope) -> None:
-        self._report(WorkerStopping(self._stop_reason, self.busy))
+        self._report(WorkerStopping(self.stop_reason, self.busy))
         with move_on_after(self.settings.grace):
             async with create_task_group() as group:
                 group.start_soon(self._cancel_when_hurried, group.cancel_scope)
-                while self.busy:
+                while self.busy > (0 if self._ending is None else self._ending.is_waited_for):
                     await self._places.changed()
                 group.cancel_scope.cancel()
+        if self._ending is not None and self.busy <= self._ending.is_waited_for:
+            self._ending.leave_if_charged()
         jobs.cancel()
 
     async def _cancel_when_hurried(self, scope: CancelScope) -> None:
         await self._hurry.wait()
         scope.cancel()
-
-    # --- claiming --------------------------------------------------------------------------------------------
-
-    async def _keep_feeding(self, feed: _Feed) -> None:
-        assert feed.lanes is not None
-        while not self.stopping:
-            limit = self._take_places(feed)
-            if not limit:
-                await (self._places.wait() if feed.places > 0 else self._places.changed())
-                continue
-            # Reserved, so that two spools do not claim into the same places.
-            claims: Sequence[Claim] = ()
-            ended = self._places.ended
-            self._claiming += limit
-            try:
-                claims = await feed.spool.claim(limit, clock.now())
-            finally:
-                self._claiming -= limit
-                self.runs += self._counted(claims)
-                self._places.leave(limit - len(claims))
-            feed.lanes.begin(claims)
-            feed.idle_at = ended if not claims and feed.spool.has_looked else -1
-            if claims:
-                await sleep(0)  # they begin before more are looked for
-            else:
-                await self._wait_for_work(feed)
-
-    def _counted(self, claims: Sequence[Claim]) -> int:
-        """How many of them count toward max_tasks."""
-        if self.settings.signal_as_task:
-            return len(claims)
-        return sum(claim.message.firing is None for claim in claims)
-
-    def _take_places(self, feed: _Feed) -> int:
-        """Places for so many messages as may be claimed now."""
-        most = min(BATCH, feed.places)
-        if self.settings.max_tasks is not None:
-            most = min(most, self.settings.max_tasks - self.runs - self._claiming)
-            if self.runs >= self.settings.max_tasks:
-                self.stop(f"max_tasks={self.settings.max_tasks} is reached")
-        return self._places.take(int(most))
-
-    async def _wait_for_work(self, feed: _Feed) -> None:
-        due = feed.spool.next_due()
-        wait = LONGEST_WAIT if due is None else min(LONGEST_WAIT, max(0.0, due - clock.now()))
-        if not self.settings.burst or wait == 0:
-            await feed.spool.wait(wait)
-        elif self.busy or not all(other.idle_at == self._places.ended for other in self._feeds):
-            await self._wait_for_work_or_place(feed, max(SHORTEST_WAIT, wait))
-        else:  # nothing is due anywhere, and nothing runs that could spool more
-            self.stop("the burst is over")
-
-    async def _wait_for_work_or_place(self, feed: _Feed, wait: float) -> None:
-        async with create_task_group() as group:
-
-            async def wait_for_place() -> None:
-                if feed.idle_at in (-1, self._places.ended):  # otherwise a job has ended, which may have spooled here
-                    await self._places.changed()
-                group.cancel_scope.cancel()
-
-            group.start_soon(wait_for_place)
-            await feed.spool.wait(wait)
-            group.cancel_scope.cancel()
 
     # --- reporting -------------------------------------------------------------------------------------------
 
@@ -317,6 +350,22 @@ class Worker:
                 observer(event)
             except Exception:
                 logger.exception("the observer %r failed", observer)
+
+
+def _feeds_of(spooler: Spooler[Any]) -> list[Feed]:
+    spools = {id(spool): spool for spool in spooler.spools.values()}  # one may have several names
+    feeds = [Feed(spool) for spool in spools.values() if not spool.external]
+    if not feeds:
+        raise CallError("all spools of this Spooler are external: there is nothing to run")
+    return feeds
+
+
+def _check_embedded(settings: WorkerSettings, process: OwnProcess | None) -> None:
+    if process is not None:
+        raise CallError("an embedded worker has no process of its own")
+    for name in ("max_tasks", "max_rss", "max_age"):
+        if getattr(settings, name) is not None:
+            raise CallError(f"{name} is for `aspool worker`: an embedded worker does not end its host's process")
 
 
 @contextmanager

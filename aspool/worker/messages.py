@@ -81,7 +81,10 @@ class ChildMessages:
 
 
 def _pass_on(run: Run, said: dict[str, Any]) -> None:
-    if "progress" in said:
+    if "child" in said:
+        pid, fd = said["child"]
+        run.child = int(pid), int(fd)
+    elif "progress" in said:
         run.progressed(Progress(*said["progress"]))
     elif "extend" in said:
         run.extend(said["extend"])

@@ -8,36 +8,74 @@ from asyncio import TimerHandle, get_running_loop
 from collections.abc import Callable, Collection
 
 from ..events import Event, JobOverdue
+from . import stacks
 from .run import Run
+
+LATE = 0.3  # seconds
+MERCY = 1.0  # seconds more, after a look that was so late that jobs may have been stopped just now
 
 
 class OverdueReports:
-    """Reports the overdue among the running jobs of a worker."""
+    """Reports the overdue among the running jobs of a worker.
 
-    def __init__(self, running: Collection[Run], report: Callable[[Event], None]) -> None:
+    `found` is called with each, and the text of the report; `armed` with the moment of the next look, of the loop's
+    clock, whenever that changes.
+    """
+
+    def __init__(
+        self,
+        running: Collection[Run],
+        report: Callable[[Event], None],
+        found: Callable[[Run, str], None] = lambda *_: None,
+        armed: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._running = running
         self._report = report
+        self._found = found
+        self._armed = armed
         self._timer: TimerHandle | None = None
+        self._had_mercy = False  # at its last look
         self._next = math.inf  # of the loop's clock: when it looks
 
     def expect(self, moment: float) -> None:
         """A job is overdue from this moment of the loop's clock on. Cheap; mostly it looks sooner anyway."""
         if moment < self._next:
-            self.close()
-            self._next = moment
-            self._timer = get_running_loop().call_at(moment, self._look)
+            self._arm(moment)
+            self._armed(moment)
+
+    def _arm(self, moment: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._next = moment
+        self._timer = None if moment == math.inf else get_running_loop().call_at(moment, self._look)
 
     def _look(self) -> None:
-        self.close()
         now = get_running_loop().time()
-        for run in [run for run in self._running if run.overdue_at <= now and not run.is_overdue]:
-            run.is_overdue = True
-            self._report(JobOverdue(run.job.id, run.task.name, run.stack()))
-        # What was extended meanwhile has moved, and what has ended is no longer here.
-        self.expect(min((run.overdue_at for run in self._running if not run.is_overdue), default=math.inf))
+        is_late, self._had_mercy = now - self._next > LATE and not self._had_mercy, False
+        if is_late and any(run.overdue_at <= now and not run.is_overdue for run in self._running):
+            # The loop was blocked, or the process stopped: what should have been stopped long ago hears of it now.
+            self._had_mercy = True
+            self._arm(now + MERCY)
+        else:
+            for run in [run for run in self._running if run.overdue_at <= now and not run.is_overdue]:
+                self._tell(run)
+            # What was extended meanwhile has moved, and what has ended is no longer here.
+            self._arm(min((run.overdue_at for run in self._running if not run.is_overdue), default=math.inf))
+        self._armed(self._next)
+
+    def _tell(self, run: Run) -> None:
+        run.is_overdue = True
+        text = report_of(run, f"{run.task.name} {run.job.id} does not stop")
+        self._report(JobOverdue(run.job.id, run.task.name, text))
+        self._found(run, text)
 
     def close(self) -> None:
         """Look no more."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer, self._next = None, math.inf
+        self._arm(math.inf)
+        self._armed(math.inf)
+
+
+def report_of(run: Run, what: str) -> str:
+    """Where a run hangs, and below that where everything else in this process is. From any thread."""
+    own = run.where if run.in_process and run.where else run.stack()  # of what runs elsewhere, when it was stopped
+    return stacks.of_all(run.side.loop, run.side.loop_thread, f"{what} (most recent call last):\n{own}")

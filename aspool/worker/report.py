@@ -3,6 +3,7 @@
 import logging
 
 from .. import clock
+from ..escape import safe
 from ..events import (
     Event,
     JobEnded,
@@ -33,6 +34,12 @@ def log(event: Event) -> None:
         logger.info("stopped after %d runs", event.runs)
 
 
+def quiet_log(event: Event) -> None:
+    """The same, without jobs that are done."""
+    if not (isinstance(event, JobEnded) and isinstance(event.outcome, Done)):
+        log(event)
+
+
 def _log_end(event: JobEnded) -> None:
     outcome = event.outcome
     if isinstance(outcome, Done):
@@ -49,13 +56,6 @@ def _log_end(event: JobEnded) -> None:
         logger.info("%s %s handed back: %s", safe(event.task), event.id, outcome.reason)
     elif isinstance(outcome, Cancelled):
         logger.info("%s %s cancelled after %.3f s: %s", event.task, event.id, event.duration, outcome.reason)
-
-
-def safe(text: str) -> str:
-    """Nothing that moves a terminal's cursor or breaks a line."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
-    )
 
 
 def _indented(traceback: str) -> str:

@@ -1,9 +1,7 @@
 """Run: one run of a message in a worker, from claim to outcome; what its Job can ask, and how it is stopped."""
 
 import math
-import sys
 import threading
-import traceback
 from asyncio import AbstractEventLoop
 from asyncio import Task as LoopTask
 from collections.abc import Callable, Coroutine, Mapping
@@ -24,6 +22,7 @@ from ..protocol import Claim, Entry, Progress, Scoreboard, Seat, Spool
 from ..retry import LONGEST_DELAY
 from ..spoolable import Using
 from ..task import Task
+from . import stacks
 from .decisions import is_suspect
 
 MISSING = object()
@@ -36,6 +35,7 @@ class RunSide:
     spool: Spool
     board: Scoreboard | None
     loop: AbstractEventLoop
+    loop_thread: int  # the ident of the thread in which it runs
     harakiri_grace: float = 5.0
     resources: Any = MISSING
     is_under_test: bool = False  # a process of its own would import an application that is not
@@ -53,6 +53,8 @@ class Run:
     scope: CancelScope | None = None
     loop_task: "LoopTask[Any] | None" = None
     thread: "ThreadCall | None" = None
+    child: tuple[int, int] | None = None  # pid, and the descriptor there to which it writes its stack
+    where: str = ""  # it was, when harakiri stopped it
     failure: Failure | None = None  # what a child process said, of which `raised` was made
     raised: BaseException | None = None
     is_cancelled: bool = False  # somebody wanted it to stop
@@ -81,7 +83,10 @@ class Run:
         """Move its harakiri; from any thread."""
         if not 0 < seconds < math.inf:
             raise CallError(f"a job is extended by more than 0 seconds, not {seconds!r}")
-        self.side.loop.call_soon_threadsafe(self._extend, min(seconds, LONGEST_DELAY))
+        if threading.get_ident() == self.side.loop_thread:  # at once, as it may block the loop now
+            self._extend(min(seconds, LONGEST_DELAY))
+        else:
+            self.side.loop.call_soon_threadsafe(self._extend, min(seconds, LONGEST_DELAY))
 
     def _extend(self, seconds: float) -> None:
         if self.harakiri is not None and self.scope is not None:
@@ -125,14 +130,16 @@ class Run:
         elif self.loop_task is not None:
             self.loop_task.cancel()
 
+    @property
+    def was_told_to_stop(self) -> bool:
+        """Whether it was cancelled, by harakiri or its ticket: an event loop that is blocked cannot do so."""
+        return self.is_cancelled or (self.scope is not None and self.scope.cancel_called)
+
     def stack(self) -> str:
-        """Where the job is now, for a report."""
+        """Where the job is now, as far as this process can see."""
         if self.thread is not None:
-            frame = sys._current_frames().get(self.thread.ident)  # noqa: SLF001 - documented, for debugging only
-            return "".join(traceback.format_stack(frame)) if frame else ""
-        if self.loop_task is not None:
-            return "".join(line for frame in self.loop_task.get_stack() for line in traceback.format_stack(frame)[-1:])
-        return ""
+            return stacks.of_thread(self.thread.ident)
+        return "" if self.loop_task is None else stacks.of_task(self.loop_task, self.side.loop_thread)
 
 
 class ThreadCall:

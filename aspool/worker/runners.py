@@ -6,7 +6,7 @@ Each way waits for its place first, enters the harakiri scope then, so that wait
 import inspect
 import math
 import os
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -16,20 +16,25 @@ from anyio import (
     CancelScope,
     CapacityLimiter,
     WouldBlock,
+    create_task_group,
     current_effective_deadline,
     current_time,
     get_cancelled_exc_class,
     sleep,
+    sleep_forever,
     to_process,
     to_thread,
 )
+from anyio.lowlevel import checkpoint
 
 from ..collection import Tasks
 from ..failures import Failure, Result, Returned, failure_of, raised_again
+from ..job import Job
 from ..middleware import Middleware, onion
 from ..outcomes import SPOOL_OK, SpoolReturn
 from ..settings import WorkerSettings
 from ..task import module_of
+from . import child_stack
 from .call import call_arguments
 from .child import ChildEnd, ChildJob, run_in_child
 from .decisions import is_suspect
@@ -51,15 +56,21 @@ class Runners:
     """The places for threads and processes of one worker."""
 
     def __init__(
-        self, settings: WorkerSettings, output: str, messages: ChildMessages, middleware: Sequence[Middleware] = ()
+        self,
+        settings: WorkerSettings,
+        output: str,
+        messages: ChildMessages,
+        middleware: Sequence[Middleware] = (),
+        begin_child: Callable[[Job[Any]], None] | None = None,
     ) -> None:
+        self._begin_child = begin_child
         self._output = output
         self._messages = messages
         self._middleware = tuple(middleware)
         self._grace = settings.harakiri_grace
         self._default_harakiri = settings.harakiri
         self._threads = CapacityLimiter(settings.threads)
-        self._processes = CapacityLimiter(settings.processes or os.cpu_count() or 2)
+        self._processes = CapacityLimiter(settings.job_processes or os.cpu_count() or 2)
         self._suspects = CapacityLimiter(math.inf)
         self._unlimited = CapacityLimiter(math.inf)  # anyio's own limits would be a second queue behind ours
 
@@ -91,14 +102,14 @@ class Runners:
                 try:
                     return await self._attempt(run, args, kwargs)
                 finally:
-                    call.revoke()
+                    if not call.revoke() and call.is_running:
+                        run.where = run.stack()
             # The thread goes on, and so the message stays held, and its place taken, until it ends.
             while call.is_running:  # noqa: ASYNC110 - it cannot set an event once it is abandoned
                 await sleep(ENDED_POLL)
         finally:
             self._threads.release_on_behalf_of(run)
-        # Middleware that was stopped has not done its part, however the function ended meanwhile.
-        return self._said_by_thread(run, call) if call.has_ended and not self._middleware else _stopped(run)
+        return self.said_by_thread(run) or _stopped(run)
 
     async def _in_process(self, run: Run, limiter: CapacityLimiter) -> Result:
         if not await self._take_place(run, limiter):
@@ -136,6 +147,8 @@ class Runners:
             return failed.failure
         except BaseException as error:
             if isinstance(error, get_cancelled_exc_class()) and _is_around_us():
+                if run.harakiri is not None and not run.in_process:
+                    run.where = failure_of(error, None).traceback
                 raise
             if run.failure is not None and error is run.raised:
                 return run.failure
@@ -163,9 +176,10 @@ class Runners:
         child_job = self._child_job(run)
         try:
             with self._messages.of(run, child_job.number):
-                end: ChildEnd = await to_process.run_sync(
-                    run_in_child, child_job, cancellable=True, limiter=self._unlimited
-                )
+                if run.harakiri is None:
+                    end = await self._end_of_child(child_job)
+                else:
+                    end = await self._end_of_asked_child(run, child_job)
         except BrokenWorkerProcess:
             reason = (
                 "its process died: it was killed, ran out of memory, ended itself, or could not load the worker's "
@@ -176,6 +190,39 @@ class Runners:
         if isinstance(end.result, Failure):
             self._fail(run, end.result)
         return end.result.value if isinstance(end.result, Returned) and self._middleware else end.result
+
+    async def _end_of_child(self, child_job: ChildJob) -> ChildEnd:
+        return await to_process.run_sync(run_in_child, child_job, cancellable=True, limiter=self._unlimited)
+
+    async def _end_of_asked_child(self, run: Run, child_job: ChildJob) -> ChildEnd:
+        """The same; but before harakiri ends the child, it is asked where it is."""
+        end: ChildEnd | None = None
+        failed: Exception | None = None
+        async with create_task_group() as group:
+            with CancelScope(shield=True) as ending:
+                group.start_soon(self._ask_child, run, ending)
+                try:
+                    end = await self._end_of_child(child_job)
+                except Exception as error:  # raised outside of the group, which would wrap it
+                    failed = error
+            group.cancel_scope.cancel()
+        if failed is not None:
+            raise failed
+        if end is None:
+            await checkpoint()  # for the cancellation that ended the child
+            raise AssertionError("nothing else ends a child that says nothing")
+        return end
+
+    async def _ask_child(self, run: Run, ending: CancelScope) -> None:
+        """When harakiri stops a job, see where it is; whoever stops it, the child is ended then."""
+        try:
+            await sleep_forever()
+        finally:
+            self._messages.read()
+            if run.child is not None and run.was_told_to_stop and not run.is_cancelled:
+                with CancelScope(shield=True):
+                    run.where = await child_stack.ask(*run.child)
+            ending.cancel()
 
     def _fail(self, run: Run, failure: Failure) -> NoReturn:
         """Raise what a child process could only tell; for middleware as the task's own exception, or TaskFailed."""
@@ -194,12 +241,19 @@ class Runners:
             return SPOOL_OK
         return Returned(written=run.task.written_result(value))
 
-    def _said_by_thread(self, run: Run, call: ThreadCall) -> Result:
+    def said_by_thread(self, run: Run) -> Result | None:
+        """What a function has said that ended in its thread, though nobody waited for it any more; None if it has not.
+
+        Middleware that was stopped has not done its part, however the function ended meanwhile.
+        """
+        call = run.thread
+        if call is None or not call.has_ended or self._middleware:
+            return None
         if call.error is not None:
             return failure_of(call.error, run.task.options.retry_on)
         if inspect.iscoroutine(call.value):
             call.value.close()
-            return _stopped(run)
+            return None
         return self._said(run, call.value)
 
     # --- scopes ----------------------------------------------------------------------------------------------
@@ -236,6 +290,8 @@ class Runners:
             wants_value=bool(self._middleware),
             keeps_result=wants_result(run),
             working_dir=run.task.working_dir(message.options),
+            begin=self._begin_child,
+            has_harakiri=run.harakiri is not None,
             is_suspect=run.task.options.executor != "process",
         )
 
@@ -254,4 +310,4 @@ def _is_around_us() -> bool:
 def _stopped(run: Run) -> Failure:
     if run.is_cancelled or run.harakiri is None:
         return Failure("it was stopped")
-    return Failure(f"harakiri: it was stopped after {run.harakiri:g} s")
+    return Failure(f"harakiri: it was stopped after {run.harakiri:g} s", run.where)

@@ -6,15 +6,19 @@ What takes time (turns, looks at files) runs beside the ticker, so that no spool
 
 import logging
 import math
+import threading
 from asyncio import Event, get_running_loop
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import anyio
 from anyio import create_task_group
 from anyio.abc import TaskGroup
 
 from .. import clock, firing
 from ..errors import SpoolError, Uncertain
+from ..escape import safe
 from ..firing import deciding
 from ..message import Message
 from ..outcomes import Done, Outcome
@@ -27,10 +31,10 @@ from .entries import Entries
 from .entry import Entry, Seen
 from .file_looks import FileLooks
 from .here import Here
-from .report import safe
 
 UPKEEP = 3600.0  # seconds between two signs of life of the schedules that this worker knows
 SHORTEST_SLEEP = 0.001  # seconds: the clock may stand still, as that of a test does
+LAST_NOTES = 0.3  # seconds for the notes of a worker whose process ends
 SETTLED = 0.05  # seconds until the message of a run that has ended is gone
 logger = logging.getLogger("aspool.schedules")
 
@@ -93,6 +97,25 @@ class Ticker:
 
     def fired(self, spool: object, message: Message, outcome: Outcome, started: float) -> None:
         """A run for a schedule has ended. On the event loop."""
+        entry = self._note_end(spool, message, outcome, started)
+        if entry is not None and isinstance(entry.record.trigger, FileMonitor):
+            # A change that was passed over meanwhile is found now, once the message is gone.
+            get_running_loop().call_later(SETTLED, self._files.touch, entry.record.trigger.path)
+
+    def fired_last(self, ends: Sequence[tuple[object, Message, Outcome, float]]) -> None:
+        """Runs have ended with this process, which is about to: note that for people, if it can be done in a moment.
+
+        Blocking, from any thread.
+        """
+        for spool, message, outcome, started in ends:
+            if message.firing is not None:
+                self._note_end(spool, message, outcome, started)
+        if self._ends.are_left:  # the event loop of the worker runs no more
+            noting = threading.Thread(target=partial(anyio.run, self._ends.note_rest), daemon=True)
+            noting.start()
+            noting.join(LAST_NOTES)
+
+    def _note_end(self, spool: object, message: Message, outcome: Outcome, started: float) -> Entry | None:
         said = message.firing
         assert said is not None
         if spool is self._here.spool:
@@ -101,12 +124,25 @@ class Ticker:
             keeper: object = entry.spool if entry is not None and is_worth_noting else None
         else:
             entry, keeper = self._entries.get(spool, said.schedule), spool
-        if entry is not None and isinstance(entry.record.trigger, FileMonitor):
-            # A change that was passed over meanwhile is found now, once the message is gone.
-            get_running_loop().call_later(SETTLED, self._files.touch, entry.record.trigger.path)
         if isinstance(keeper, KeepsSchedules):
             self._ends.add(keeper, said, outcome, started)
             self._news.set()
+        return entry
+
+    # --- what is to come -------------------------------------------------------------------------------------
+
+    def next_moment(self) -> float | None:
+        """When the next schedule fires, a UNIX timestamp; None if that takes an event, or none does."""
+        now = clock.now()
+        return min((at for entry in self._entries if (at := entry.next_moment(now)) is not None), default=None)
+
+    @property
+    def must_stay(self) -> bool:
+        """Whether some schedule is for a living worker: it watches a file, or runs in every worker."""
+        return any(
+            entry.record.is_on and (entry.is_for_workers or isinstance(entry.record.trigger, FileMonitor))
+            for entry in self._entries
+        )
 
     # --- ticking ---------------------------------------------------------------------------------------------
 

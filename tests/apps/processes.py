@@ -1,6 +1,8 @@
 """Tasks for the process executor; imported by the child by name."""
 
+import faulthandler
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ from pathlib import Path
 import grouped  # type: ignore[import-not-found]  # this directory is on sys.path where it is imported
 
 from aspool import SPOOL_RETRY, Body, DirectorySpool, Job, Retry, Spooler, current_job
+from aspool.worker import child_stack
 
 ROOT = Path(os.environ.get("PROCESSES_ROOT", "."))
 
@@ -67,6 +70,24 @@ def ends(how: str) -> object:
 @spooler.task(executor="process", retries=0, harakiri=1.5)  # starting a process takes part of it
 def sleeps() -> None:
     (ROOT / "pid").write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+@spooler.task(executor="process", retries=0, harakiri=2)
+def hides(how: str) -> None:
+    side, fd = current_job()._side, child_stack.offer()
+    precious = os.open(ROOT / "precious", os.O_RDWR | os.O_CREAT)
+    os.write(precious, b"precious")
+    if how == "no stack":
+        os.close(fd)
+    elif how == "another file":
+        os.dup2(precious, fd)
+    elif how == "another pid":
+        side._say("child", [1, fd])  # type: ignore[attr-defined]  # as a job that is up to no good
+    else:
+        side._say("child", [-1, "x"])  # type: ignore[attr-defined]
+        faulthandler.unregister(signal.SIGUSR2)
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     time.sleep(60)
 
 

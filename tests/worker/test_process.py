@@ -86,6 +86,22 @@ async def test_harakiri_ends_the_process(app: Any, tmp_path: Path) -> None:
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
+async def test_harakiri_says_where_a_process_was(app: Any) -> None:
+    await app.sleeps.spool()
+    (outcome,) = await burst(app.spooler)
+    assert isinstance(outcome, Buried)
+    assert "in sleeps\n" in outcome.traceback
+
+
+@pytest.mark.parametrize("how", ["no stack", "another file", "another pid", "nonsense"])
+async def test_a_process_that_cannot_say_where_it_is_is_ended_all_the_same(app: Any, how: str, tmp_path: Path) -> None:
+    await app.hides.spool(how)
+    (outcome,) = await burst(app.spooler)
+    assert isinstance(outcome, Buried)
+    assert outcome.traceback == ""
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
 async def test_what_a_job_changes_of_its_message_comes_back(app: Any, caplog: pytest.LogCaptureFixture) -> None:
     ticket = await app.changes.spool()
     with caplog.at_level(logging.INFO, logger="aspool.job"):
@@ -267,7 +283,7 @@ async def test_no_more_processes_than_allowed(app: Any, tmp_path: Path) -> None:
         await app.waits.spool("never")
     spool = app.spooler.spools["default"]
     with anyio.fail_after(30):
-        async with running(app.spooler, processes=2, grace=0.1):
+        async with running(app.spooler, job_processes=2, grace=0.1):
             while len([e for b in spool.boards() for e in b.entries]) < 3:
                 await anyio.sleep(0.01)
     assert [(item.state, item.attempt, item.crashes) for item in spool.browse()] == [("waiting", 0, 0)] * 3

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import logging
 import os
 import subprocess
 import sys
@@ -29,10 +30,10 @@ from aspool import (
     WorkerSettings,
     current_job,
 )
+from aspool.browsing import Listed
 from aspool.events import Event, JobEnded
 from aspool.message import Message
 from aspool.outcomes import Buried, Done, HandedBack, Outcome, PutOff
-from aspool.protocol import Listed
 from aspool.worker import Worker, running
 
 pytestmark = pytest.mark.anyio
@@ -630,3 +631,21 @@ async def test_a_lane_is_used_again(spooler: Spooler) -> None:
     await burst(spooler, concurrency=2)
     assert len(lanes) == 20
     assert len(set(lanes)) <= 4
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+async def test_a_quiet_worker_tells_nothing_of_what_is_done(
+    spooler: Spooler, quiet: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    @spooler.task(retries=0)
+    async def task(fails: bool) -> None:
+        if fails:
+            raise ValueError("it failed")
+
+    await task.spool(False)
+    await task.spool(True)
+    worker = Worker(spooler, WorkerSettings(burst=True, quiet=quiet))
+    with caplog.at_level(logging.INFO, logger="aspool.worker"):
+        await worker.run()
+    assert (" done in " in caplog.text) is not quiet
+    assert "it failed" in caplog.text

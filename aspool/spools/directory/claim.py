@@ -24,6 +24,7 @@ from .following.changes import changed_message, was_cancelled
 from .following.notes import remove_note
 from .following.results import Results
 from .guard import GuardedFile
+from .held import Held
 from .limits.gate import UNKNOWN_TASK, Gate, Reason
 from .limits.slots import Slot
 from .locks import may_flock, try_lock
@@ -33,6 +34,9 @@ from .tree import NOWHERE, Place, Tree
 from .unique import free_id, is_id_of
 
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+# The worker died, or handed it back and left: in both cases a job's process may live on for a moment, or have ended
+# without being heard.
+_HELD = (Mark.RUNNING, Mark.PUT_OFF)
 YOUNG = 60.0  # seconds: a short file may still be written by uWSGI, which creates before it locks
 GONE, BUSY, LATER, STRANGE, BROKEN_DISK, NO_DESCRIPTORS = (
     "gone",
@@ -88,17 +92,22 @@ class _Unclaimed(Exception):
 class Claimer:
     """Claims files of one spool, many in one trip to the disk."""
 
-    def __init__(self, tree: Tree, gate: Gate | None = None) -> None:
+    def __init__(self, tree: Tree, gate: Gate | None = None, held: Held | None = None) -> None:
         self._tree = tree
         self._gate = gate
+        self._held = held or Held()
         self._results = Results(tree)
         self._pid = os.getpid()
 
     def claim_all(self, candidates: Sequence[Candidate], now: float) -> list[FileClaim | Skip]:
         """An answer for each candidate, in order; fewer when descriptors ran out or the disk refuses locks."""
         answers: list[FileClaim | Skip] = []
+        held = self._held
         for candidate in candidates:
-            answer = self.claim(candidate, now)
+            with held.lock:
+                answer = Skip(BUSY) if held.has_left else self.claim(candidate, now)
+                if isinstance(answer, FileClaim):
+                    held.claims.add(answer)
             answers.append(answer)
             if isinstance(answer, Skip) and answer.why in (NO_DESCRIPTORS, BROKEN_DISK):
                 break
@@ -173,9 +182,9 @@ class Claimer:
 
     def _obey_mark(self, claim: FileClaim, mark: Mark, found: os.stat_result) -> None:
         """What the last holder of a file left behind. Raises _Unclaimed when there is nothing left to run."""
-        if mark is Mark.RUNNING and not may_flock(claim.fd):
-            raise _Unclaimed(Skip(BUSY))  # the worker died; the child that ran the job is about to
-        if mark is Mark.RUNNING and marks.is_done(claim.fd):
+        if mark in _HELD and not may_flock(claim.fd):
+            raise _Unclaimed(Skip(BUSY))  # the worker is dead; the child that ran the job is about to be
+        if mark in _HELD and marks.is_done(claim.fd):
             self._finish_done(claim, found)
         if mark is Mark.DEAD:
             self._retire_again(claim)

@@ -64,7 +64,13 @@ class Serving:
         self._orders = orders.OrderBook(tree, side.cancel)
         self._results = finisher.results
         self._claiming = Claiming(
-            self._look, Claimer(tree, self._gate), self._gate, self._pace, self._disk, self._read_events, self._report
+            self._look,
+            Claimer(tree, self._gate, finisher.held),
+            self._gate,
+            self._pace,
+            self._disk,
+            self._read_events,
+            self._report,
         )
 
     def start(self, group: TaskGroup) -> None:
@@ -297,6 +303,11 @@ class Serving:
     async def finish(self, settled: Sequence[tuple[Claim, Outcome]]) -> None:
         """Do what each outcome says; what the disk refuses is tried again later, and held until then."""
         await self._settling.finish(settled)
+
+    @property
+    def unsettled(self) -> list[tuple[Claim, Outcome]]:
+        """What the disk has refused until now."""
+        return [(item.claim, item.outcome) for item in list(self._settling.unsettled)]
 
     def _forget(self, claim: FileClaim, outcome: Outcome) -> None:
         """It is no longer held; where no event tells of its new name, it must be remembered."""

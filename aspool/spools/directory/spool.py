@@ -1,9 +1,10 @@
 """DirectorySpool: the spool in which one message is one file. It puts the parts together."""
 
 import os
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import aiofiles
@@ -18,6 +19,7 @@ from ...protocol import Board, Claim, Follower, Stored, Whereabouts, WorkerSide
 from ...turn import Decide, Kept, Taken
 from ..options import checked_concurrency
 from ..readers import chunks_async, in_memory, readable
+from .arrivals import announce
 from .browse import Browser
 from .draft import Draft
 from .finish import Finisher
@@ -25,6 +27,7 @@ from .following.tickets import Tickets
 from .groups import Groups
 from .limits.paused import pause, paused, resume
 from .limits.room import Bounds
+from .notices import FileNotice, notices
 from .pace import Pace
 from .publish import Durability, Item, Publisher, is_small
 from .schedules import Schedules
@@ -45,10 +48,11 @@ class DirectorySpool(Browser):
     """Messages as files in a directory; the documentation's "The directory" says what may be done to them by hand.
 
     `durability`: "disk" survives power loss, "process" survives the death of any process and is several times
-    faster. `insecure` accepts a world-writable directory. `concurrency` is how many of its messages one worker may run
-    at the same time; an `ordered` spool runs one after another, over all workers, which must all say so. An `external`
-    spool is only written to. Puts are refused with SpoolFull when `max_waiting` messages wait or run, or when less than
-    `min_free` bytes would be free on the disk. Making one does no I/O. Raises CallError for values that cannot be.
+    faster. `insecure` accepts a world-writable directory, `network` one on a network file system. `concurrency` is how
+    many of its messages one worker may run at the same time; an `ordered` spool runs one after another, over all
+    workers, which must all say so. An `external` spool is only written to. Puts are refused with SpoolFull when
+    `max_waiting` messages wait or run, or when less than `min_free` bytes would be free on the disk. Making one does
+    no I/O. Raises CallError for values that cannot be.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class DirectorySpool(Browser):
         *,
         durability: Durability = "disk",
         insecure: bool = False,
+        network: bool = False,
         concurrency: int | None = None,
         external: bool = False,
         ordered: bool = False,
@@ -69,7 +74,7 @@ class DirectorySpool(Browser):
         self.ordered = ordered
         self.external = external
         self.path = Path(os.path.abspath(os.fspath(path).removeprefix("file:")))
-        self._tree = Tree(str(self.path), insecure=insecure)
+        self._tree = Tree(str(self.path), insecure=insecure, network=network)
         super().__init__(self._tree)
         bounds = None if max_waiting is None and min_free is None else Bounds(max_waiting, min_free)
         self._publisher = Publisher(self._tree, durability, bounds)
@@ -94,6 +99,19 @@ class DirectorySpool(Browser):
     def boards(self) -> list[Board]:
         """What the living workers show."""
         return boards(self.path / PRIVATE / "workers")
+
+    def post(self) -> FileNotice:
+        """A file in which a supervisor says what it runs. Raises SpoolUnusable."""
+        self._tree.open()
+        return FileNotice(self.path / PRIVATE / "workers")
+
+    def notices(self) -> list[dict[str, Any]]:
+        """What the living supervisors say."""
+        return notices(self.path / PRIVATE / "workers")
+
+    async def announce(self, frequency: float, arrived: Callable[[], None]) -> None:
+        """Call `arrived` whenever a message may have come in, until cancelled. Raises SpoolUnusable."""
+        await announce(self._tree, frequency, arrived)
 
     async def open(self) -> None:
         """Open it now, instead of when it is first used. Raises SpoolUnusable."""
@@ -249,6 +267,11 @@ class DirectorySpool(Browser):
     def abandon(self, claim: Claim) -> None:
         """Keep a file locked until this process ends, and do not charge its end to it."""
         self._served().abandon(claim)
+
+    def leave(self, settled: Sequence[tuple[Claim, Outcome]]) -> None:
+        """Settle these, hand back all else, and keep all of them locked: this process ends now. From any thread."""
+        unsettled = [] if self._serving is None else self._serving.unsettled
+        self._finisher.leave([*unsettled, *settled])
 
     async def wait(self, timeout: float) -> None:
         """Return when something may have become due, at the latest after `timeout` seconds."""
