@@ -31,7 +31,7 @@ from .errors import (
 from .job import Job, current_job
 from .outcomes import SPOOL_IGNORE, SPOOL_OK, SPOOL_RETRY, Bury, Retry, SpoolReturn
 from .protocol import Progress
-from .settings import WorkerSettings
+from .settings import Settings, WorkerSettings
 from .spoolable import Call
 from .spooler import Spooler
 from .task import Task, spool
@@ -64,6 +64,7 @@ __all__ = [
     "PartlySpooled",
     "Progress",
     "Retry",
+    "Settings",
     "SpoolError",
     "SpoolFull",
     "SpoolReturn",

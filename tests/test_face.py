@@ -5,25 +5,32 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
-from statistics import median
 from types import ModuleType
 
 import pytest
 
 import aspool
 
-LONGEST_IMPORT = 0.25  # seconds
+LONGEST_IMPORT = 10.0  # times a loop that takes 20 to 30 ms, on whatever machine
 HEAVY = (
-    "aiofiles", "aiosqlite", "anyio", "asyncpg", "click", "croniter", "fastapi", "pydantic", "pydantic_settings",
+    "aiofiles", "aiosqlite", "anyio", "asyncpg", "click", "croniter", "fastapi", "pydantic", "prometheus_client",
     "rich", "sqlite3", "starlette", "uvicorn", "uvloop",
 )  # fmt: skip
 PACKAGE = Path(aspool.__file__).parent
 
 IMPORTING = """
 import sys, time
-started = time.perf_counter()
+
+def loop():
+    started = time.process_time()
+    sum(number * number % 7 for number in range(500_000))
+    return time.process_time() - started
+
+before = loop()
+started = time.process_time()
 import aspool
-print(time.perf_counter() - started, *sys.modules)
+took = time.process_time() - started
+print(took / max(before, loop()), *sys.modules)
 """
 
 
@@ -109,6 +116,6 @@ def test_importing_it_loads_no_folder() -> None:
 
 def test_importing_it_is_quick() -> None:
     took: list[float] = []
-    while len(took) < 4 and min(took, default=LONGEST_IMPORT) >= LONGEST_IMPORT:  # the machine may be busy
-        took.append(median(float(in_fresh_process(IMPORTING).split()[0]) for _ in range(5)))
-    assert min(took) < LONGEST_IMPORT, f"import aspool took {took} s"
+    while len(took) < 8 and min(took, default=LONGEST_IMPORT) >= LONGEST_IMPORT:  # the machine may be busy
+        took.append(float(in_fresh_process(IMPORTING).split()[0]))
+    assert min(took) < LONGEST_IMPORT, f"import aspool took {took} times a loop"

@@ -25,6 +25,9 @@ VERBS = {  # name: (module:attribute, one line)
     "schedules": ("schedules:schedules", "List what fires by time, file or signal, and change it."),
     "signal": ("raising:signal", "Raise a signal for the handlers of an application."),
     "stats": ("stats:stats", "Count the messages, and show what the workers run."),
+    "status": ("supervising:status", "Say whether workers live that run its tasks, by the exit code too."),
+    "reload": ("supervising:reload", "Let workers be replaced one by one."),
+    "config": ("configuring:config", "Show the options of a worker, and where each was given."),
     "doctor": ("doctor:doctor", "Check a spool directory, and say what to do."),
     "completion": ("completion:completion", "Print the completion script for a shell."),
 }

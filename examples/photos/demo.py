@@ -84,7 +84,7 @@ async def story(started: Programs, pictures: list[Path], promised: Promised) -> 
 
 
 def start_worker(started: Programs, smtp_port: str) -> Program:
-    arguments = (ASPOOL, "worker", "tasks:spooler", "--concurrency", "16", "--processes", "2")
+    arguments = (ASPOOL, "worker", "tasks:spooler", "--concurrency", "16", "--job-processes", "2")
     return started.start("worker", *arguments, PYTHONPATH=str(HERE), SMTP_PORT=smtp_port)
 
 

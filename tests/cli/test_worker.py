@@ -73,7 +73,7 @@ def test_a_thread_that_does_not_stop_does_not_keep_the_process(
 def test_max_tasks_drains(start_worker: Start, run: Run) -> None:
     for name in "abc":
         run("send", "app", "send_mail", f"to={name}")
-    assert start_worker("app", "--max-tasks", "2").end()[0] == 0
+    assert start_worker("app", "--no-supervisor", "--max-tasks", "2").end()[0] == 0
     assert len(run("ls").output.splitlines()) == 1
 
 
@@ -82,6 +82,18 @@ def test_options_come_from_the_environment(app: Path) -> None:
     environment = {**plain_environment(), "ASPOOL_BURST": "1", "ASPOOL_LOG_LEVEL": "error"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=15)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_file_says_where_and_how_to_work(start_worker: Start, app: Path) -> None:
+    """With a spool of its own, relative to where it was started, though the application runs elsewhere."""
+    (app / "below").mkdir()
+    (app / "app.py").rename(app / "below" / "app.py")
+    (app / "uwsgi.ini").write_text("[uwsgi]\nspooler = other\nspooler-chdir = below\nspooler-quiet = true\n")
+    (app / "aspool.toml").write_text('app = "app"\nini = "uwsgi.ini"\n')
+    code, output = start_worker("--burst").end()
+    assert (code, "Traceback" in output) == (0, False)
+    assert f"app works on {app}/other\n" in output
+    assert f"app works on {app}/below/mail\n" in output
 
 
 def test_every_setting_has_an_option(run: Run) -> None:
@@ -136,7 +148,7 @@ def test_a_spool_that_cannot_be_used(start_worker: Start, app: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["--concurrency=0", "--harakiri=0", "--grace=soon", "--threads=x", "--processes=-1"]
+    "option", ["--concurrency=0", "--harakiri=0", "--grace=soon", "--threads=x", "--job-processes=-1"]
 )
 def test_options_out_of_range(run: Run, option: str) -> None:
     assert run("worker", "app", option).exit_code == 2

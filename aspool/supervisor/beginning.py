@@ -1,0 +1,53 @@
+"""What every worker process does first: its directory, its logs, the modules and the application, its spools."""
+
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from ..application import load_spooler, unimportable
+from ..observe.logs import LogsOfChildren, set_up_logs
+from ..placing import apply_spools
+from ..settings import Settings
+from ..spooler import Spooler
+from ..worker.descriptors import fitted
+from ..worker.report import logger
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An application that is ready to be worked for, the settings that fit this machine, and the logs for its jobs."""
+
+    spooler: Spooler[Any]
+    settings: Settings
+    logs: LogsOfChildren
+
+
+def begin(app: str, settings: Settings) -> Begun:
+    """Import an application, in its directory, and give it its spools.
+
+    Raises ApplicationUnusable, CallError for settings that do not fit, OSError when the directory is not there.
+    """
+    if settings.chdir is not None:
+        os.chdir(settings.chdir)
+    for name in settings.imports:
+        _import(name)
+    spooler = load_spooler(app)
+    logs = set_up_logs(settings)  # what the application has set up itself stays
+    apply_spools(spooler, settings)
+    fitting, warning = fitted(settings)
+    if warning is not None:
+        logger.warning(warning)
+    return Begun(spooler, fitting, logs)
+
+
+def _import(name: str) -> None:
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        importlib.import_module(name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too: a module that is imported does not end the program
+        raise unimportable(name, error) from None

@@ -1,0 +1,215 @@
+"""One worker's process, as the supervisor sees it: started, listened to, watched, signalled, and ended."""
+
+import errno
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from signal import SIGINT, SIGKILL, SIGTERM, SIGUSR2, Signals
+
+from anyio import Event, create_task_group, move_on_after, sleep, to_thread, wait_readable
+
+from .link import pair
+from .order import Counted, Deadline, Idle, Leaving, Load, Order, Ready, Word, read_word
+
+logger = logging.getLogger("aspool.supervisor")
+# Not -m: processes of jobs load the main module of their parent again, if it has a file.
+BEGIN = "from aspool.supervisor.child import main; raise SystemExit(main({0}, {1}))"
+LATE = 1.9  # seconds behind its deadline after which a worker is taken for blocked: its own watchdog acts before that
+DUMP_WAIT = 0.1  # seconds for it to say where it hangs
+MOST_STACKS = 64 * 1024  # bytes
+
+
+@dataclass(slots=True)
+class State:
+    """What is known of a worker process. Moments are of the monotonic clock, `next_moment` and `since` are UNIX."""
+
+    ready: Ready | None = None
+    leaving: Leaving | None = None
+    idle: Idle | None = None
+    saturated: bool = False
+    counts: dict[str, object] = field(default_factory=dict)
+    deadline: float | None = None
+    was_asked: bool = False  # to stop, by the supervisor
+    exit_code: int | None = None  # negative: the signal that killed it
+
+
+class WorkerProcess:
+    """A worker in a session of its own. `changed` is called whenever its state is another."""
+
+    def __init__(self, order: Order, changed: Callable[["WorkerProcess"], None]) -> None:
+        self.number = order.number
+        self.state = State()
+        self.since = time.time()
+        self.heard = Event()  # of something new; replaced each time
+        self._changed = changed
+        self._born = time.monotonic()
+        self._stacks = _stacks_file()
+        self._link, theirs = pair()
+        with theirs:
+            fds = [theirs.fileno(), -1 if self._stacks is None else self._stacks]
+            command = [sys.executable, "-P", "-c", BEGIN.format(*fds)]
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                command, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[fd for fd in fds if fd >= 0]
+            )
+        self._link.send(order.written())
+
+    @property
+    def pid(self) -> int:
+        """Its process, which leads its group."""
+        return self._process.pid
+
+    @property
+    def lived(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self._born
+
+    @property
+    def is_claiming(self) -> bool:
+        """Whether it is ready, and not about to leave."""
+        return self.state.ready is not None and not self.is_leaving
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it will end soon, or has."""
+        return self.state.was_asked or self.state.leaving is not None or self.state.exit_code is not None
+
+    # --- its life --------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Listen to it until it has ended; what it has started ends with it."""
+        async with create_task_group() as group:
+            group.start_soon(self._listen)
+            group.start_soon(self._watch)
+            await self._ended()
+            group.cancel_scope.cancel()
+        self._take_rest()
+        self._kill_group()
+        self.state.exit_code = await to_thread.run_sync(self._process.wait)
+        self._close()
+        self._tell()
+
+    async def _listen(self) -> None:
+        async for message in self._link.messages():
+            self._take(read_word(message))
+
+    def _take_rest(self) -> None:
+        """What it said in its last moments."""
+        while message := self._link.receive_now():
+            self._take(read_word(message))
+
+    def _take(self, word: Word | None) -> None:
+        state = self.state
+        match word:
+            case Ready():
+                state.ready = word
+            case Leaving():
+                state.leaving = word
+            case Deadline():
+                state.deadline = word.moment
+            case Idle():
+                state.idle = word
+            case Load():
+                state.saturated = word.saturated
+            case Counted():
+                state.counts = word.record
+        self._tell()
+
+    def _tell(self) -> None:
+        heard, self.heard = self.heard, Event()
+        heard.set()
+        self._changed(self)
+
+    async def _ended(self) -> None:
+        """Until it is dead, though not yet reaped: until then nobody else has its number."""
+        try:
+            fd = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):  # no such thing here
+            await to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+            return
+        try:
+            await wait_readable(fd)
+        finally:
+            os.close(fd)
+
+    # --- watching --------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """A worker that lets its deadline pass is blocked, and its own watchdog too: end it."""
+        while True:
+            deadline, heard = self.state.deadline, self.heard
+            if deadline is None:
+                await heard.wait()
+                continue
+            with move_on_after(max(0.0, deadline + LATE - time.monotonic())):
+                await heard.wait()
+                continue
+            if self.state.deadline == deadline and time.monotonic() < deadline + 2 * LATE:
+                await self._end_blocked()
+                return
+            self.state.deadline = None  # we were stopped ourselves: it has had no chance to speak
+
+    async def _end_blocked(self) -> None:
+        reason = f"worker {self.number} (process {self.pid}) is blocked beyond all harakiri, and so ended"
+        self.signal(SIGUSR2)
+        await sleep(DUMP_WAIT)
+        stacks = self.stacks()
+        self.state.leaving = Leaving(reason, wants_successor=True)
+        logger.error("%s:\n%s", reason, stacks)
+        self.kill()
+
+    def stacks(self) -> str:
+        """Where its threads were when it was asked by SIGUSR2; empty if it said nothing."""
+        if self._stacks is None:
+            return ""
+        return os.pread(self._stacks, MOST_STACKS, 0).decode(errors="replace")
+
+    # --- ending it -------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Let it drain."""
+        self.state.was_asked = True
+        self.signal(SIGTERM)
+
+    def stop_now(self) -> None:
+        """Let it hand back what runs."""
+        if not self.state.was_asked:
+            self.stop()
+        self.signal(SIGINT)  # another one, as two of the same may come as one
+
+    def kill(self) -> None:
+        """End it, and all it has started."""
+        self.signal(SIGKILL)
+        self._kill_group()
+
+    def signal(self, number: Signals) -> None:
+        """Send it a signal, if it lives. Not by Popen, which would reap it: until we do, nobody else has its number."""
+        if self._process.returncode is None:
+            try:
+                os.kill(self.pid, number)
+            except ProcessLookupError:
+                pass
+
+    def _kill_group(self) -> None:
+        try:
+            os.killpg(self.pid, SIGKILL)
+        except OSError as error:
+            if error.errno not in (errno.ESRCH, errno.EPERM):
+                raise
+
+    def _close(self) -> None:
+        self._link.close()
+        if self._stacks is not None:
+            os.close(self._stacks)
+            self._stacks = None
+
+
+def _stacks_file() -> int | None:
+    """Where a worker writes its stacks, even if its interpreter is blocked; None where there is no such file."""
+    try:
+        return os.memfd_create("aspool-stacks")
+    except (AttributeError, OSError):
+        return None

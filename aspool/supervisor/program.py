@@ -1,0 +1,139 @@
+"""`run`: a supervisor as a program: its signals, and all that stands beside it (health, systemd, reloads, cheap)."""
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from signal import SIG_IGN as IGNORED
+from signal import SIGHUP, SIGINT, SIGTERM, Signals, getsignal
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ..escape import safe
+from ..observe.addresses import Listening
+from ..observe.health import open_health, serve_health
+from ..observe.logs import set_up_logs
+from ..observe.systemd import Notifier
+from ..placing import placed
+from ..settings import Settings
+from . import pidfile
+from .cheap import Cheap
+from .outlook import Outlook
+from .supervisor import Supervisor
+from .terminal import Terminal
+from .titles import set_title
+from .touch import check_code_watcher, keep_watching_code, keep_watching_touched
+
+logger = logging.getLogger("aspool.supervisor")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What whoever started this program gave it. Nothing here reads the environment; the command line does.
+
+    `notifier` tells systemd how we are, every `watchdog` seconds at least; `sockets` are open already, for health.
+    """
+
+    notifier: Notifier = field(default_factory=lambda: Notifier(None))
+    watchdog: float | None = None
+    sockets: tuple[socket.socket, ...] = ()
+
+
+def run(app: str, settings: Settings | None = None, surroundings: Surroundings | None = None) -> int:
+    """Run workers of an application, `module:attribute`, until a signal stops them: the exit code for the program.
+
+    Raises CallError before anything is started when a pid file or an address for health cannot be had.
+    """
+    settings, surroundings = placed(settings or Settings()), surroundings or Surroundings()
+    set_up_logs(settings)
+    if settings.reload:
+        check_code_watcher()
+    with pidfile.held(settings.pidfile):
+        health: str | socket.socket | None = surroundings.sockets[0] if surroundings.sockets else settings.health
+        listening = None if health is None else open_health(health)
+        set_title(f"supervisor of {app}")
+        return anyio.run(_Program(Supervisor(app, settings), surroundings, listening).run)
+
+
+class _Program:
+    def __init__(self, supervisor: Supervisor, surroundings: Surroundings, listening: Listening | None) -> None:
+        self._supervisor = supervisor
+        self._settings = supervisor.settings
+        self._notifier = surroundings.notifier
+        self._watchdog = surroundings.watchdog
+        self._listening = listening
+        self._terminal = Terminal()
+
+    async def run(self) -> int:
+        obeyed = [number for number in (SIGTERM, SIGINT, SIGHUP) if getsignal(number) is not IGNORED]
+        with anyio.open_signal_receiver(*obeyed) as signals:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._obey, signals)
+                await self._start_beside(group)
+                await self._supervisor.run()
+                group.cancel_scope.cancel()
+        return self._supervisor.exit_code
+
+    async def _start_beside(self, group: TaskGroup) -> None:
+        settings, supervisor = self._settings, self._supervisor
+        outlook = Outlook(supervisor, self._tell_of)
+        group.start_soon(outlook.keep_posting)
+        group.start_soon(self._keep_notifying)
+        if self._watchdog is not None:
+            group.start_soon(self._keep_alive, self._watchdog)
+        if self._listening is not None:
+            await group.start(serve_health, self._listening, outlook)
+            logger.info("health answers on %s", self._listening)
+        if settings.cheap:
+            group.start_soon(Cheap(supervisor).keep_deciding)
+        if settings.touch_reload:
+            group.start_soon(keep_watching_touched, settings.touch_reload, settings.frequency, supervisor.reload)
+        if settings.reload:
+            group.start_soon(keep_watching_code, os.getcwd(), supervisor.reload)
+
+    def _tell_of(self, address: str) -> None:
+        sys.stdout.write(f"aspool {version('aspool')}: {self._supervisor.app} works on {safe(address)}\n")
+        sys.stdout.flush()
+
+    async def _obey(self, signals: AsyncIterator[Signals]) -> None:
+        async for number in signals:
+            if number != SIGHUP:
+                self._supervisor.stop(number.name)
+            elif self._terminal.is_closed:
+                self._supervisor.stop("its terminal was closed")
+            else:
+                self._supervisor.reload(number.name)
+
+    # --- systemd ---------------------------------------------------------------------------------------------
+
+    async def _keep_notifying(self) -> None:
+        supervisor, notifier = self._supervisor, self._notifier
+        was_ready, was_reloading = False, False
+        try:
+            while True:
+                if not was_ready and len(supervisor.claiming) >= supervisor.wanted:
+                    was_ready = True
+                    notifier.ready(self._status())
+                elif was_ready and supervisor.is_reloading != was_reloading:
+                    was_reloading = supervisor.is_reloading
+                    (notifier.reloading if was_reloading else notifier.ready)()
+                if supervisor.is_stopping:
+                    notifier.stopping(self._status())
+                else:
+                    notifier.status(self._status())
+                await supervisor.changed()
+        finally:
+            notifier.stopping()
+
+    def _status(self) -> str:
+        claiming, wanted = len(self._supervisor.claiming), self._supervisor.wanted
+        return f"{claiming} of {wanted} workers of {self._supervisor.app} run, {self._supervisor.restarts} restarts"
+
+    async def _keep_alive(self, interval: float) -> None:
+        while True:
+            self._notifier.watchdog()
+            await anyio.sleep(interval)
