@@ -3,24 +3,11 @@
 import os
 import time
 
+from ...spools.directory.file_system import NETWORK, kind_of
 from .finding import Finding, fail, ok, warn
 from .system import probe
 
-REMOTE = {"nfs": "NFS", "nfs4": "NFS", "ceph": "CephFS", "glusterfs": "GlusterFS", "fuse.glusterfs": "GlusterFS",
-          "lustre": "Lustre", "gfs2": "GFS2", "ocfs2": "OCFS2"}  # fmt: skip
-LOCKLESS = (
-    "cifs",
-    "smb3",
-    "9p",
-    "fuse.sshfs",
-    "vboxsf",
-    "fuse.s3fs",
-    "fuse.rclone",
-    "fuse.vmhgfs-fuse",
-    "virtiofs",
-    "vfat",
-    "exfat",
-)
+LINKLESS = ("vfat", "exfat")
 LOW_SHARE, LOW_BYTES, LOW_INODES = 0.05, 100 << 20, 10_000
 SKEW = 1.0  # seconds
 
@@ -28,18 +15,14 @@ SKEW = 1.0  # seconds
 def file_system(path: str) -> Finding:
     """Locks, renames and links must be those of a local disk."""
     kind = kind_of(path)
-    if kind in LOCKLESS:
+    if kind in NETWORK:
         return fail(
             "file system",
-            f"{kind}: its locks and links cannot be relied on",
-            "move the spool to a local file system",
+            f"{NETWORK[kind]}: a network file system, on which a spool is opened with network=True only",
+            "move the spool to a local disk; several machines are better served by another engine",
         )
-    if kind in REMOTE:
-        return warn(
-            "file system",
-            f"{REMOTE[kind]}: tasks of other machines are seen at --frequency only, and locks depend on the server",
-            "a local disk is safe; several machines are better served by another engine",
-        )
+    if kind in LINKLESS:
+        return fail("file system", f"{kind}: it has no links", "move the spool to another file system")
     if kind in ("tmpfs", "ramfs"):
         return warn(
             "file system",
@@ -49,29 +32,6 @@ def file_system(path: str) -> Finding:
     if kind == "overlay":
         return warn("file system", "overlay: the tasks are gone with the container", "put the spool on a volume")
     return ok("file system", kind or "unknown: /proc/self/mountinfo cannot be read")
-
-
-def kind_of(path: str, mounts: str = "/proc/self/mountinfo") -> str:
-    """The type of the file system that a path lies on, "" if it cannot be told."""
-    real = os.path.realpath(path)
-    found, kind = "", ""
-    try:
-        with open(mounts, encoding="utf-8", errors="surrogateescape") as file:
-            for line in file:
-                fields, _, rest = line.partition(" - ")
-                point = _unescaped(fields.split()[4])
-                inside = real == point or real.startswith(point.rstrip("/") + "/")
-                if inside and len(point) >= len(found):  # the later of two mounts at one point hides the other
-                    found, kind = point, rest.split()[0]
-    except (OSError, IndexError):
-        return ""
-    return kind
-
-
-def _unescaped(point: str) -> str:
-    for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        point = point.replace(code, char)
-    return point
 
 
 def room(path: str) -> list[Finding]:

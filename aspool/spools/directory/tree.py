@@ -12,7 +12,7 @@ import weakref
 from dataclasses import dataclass, field
 
 from ...errors import SpoolUnusable
-from . import descriptors
+from . import descriptors, file_system
 
 PRIVATE = ".aspool"  # uWSGI ignores names that start with a dot
 AREAS = ("dead", "corrupt", "ids", "tmp", "workers", "results", "changes", "orders", "slots", "paused", "schedules")
@@ -53,11 +53,12 @@ _trees: "weakref.WeakSet[Tree]" = weakref.WeakSet()
 class Tree:
     """Opens when first used, again after a fork, and again when the directory was replaced by another."""
 
-    def __init__(self, path: str, *, insecure: bool = False) -> None:
+    def __init__(self, path: str, *, insecure: bool = False, network: bool = False) -> None:
         self.path = path
         self.owners: frozenset[int] = frozenset()
         self.strips_modes = True  # the umask takes away what the owner of a new file should have
         self._insecure = insecure
+        self._network = network
         self._lock = threading.RLock()
         _trees.add(self)
         self._generation = -1
@@ -108,6 +109,8 @@ class Tree:
             except FileExistsError:
                 pass
         top = self._hold(descriptors.open_descriptor(self.path, _DIRECTORY))
+        if not self._network and (reason := file_system.refusal(file_system.kind_at(top))):
+            raise SpoolUnusable(f"the spool {self.path} {reason}")
         found = os.fstat(top)
         if found.st_mode & stat.S_IWOTH and not self._insecure:
             raise SpoolUnusable(
