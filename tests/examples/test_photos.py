@@ -28,13 +28,17 @@ class Service:
 
 
 @pytest.fixture
-def service(start: Start, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+def web(start: Start) -> Iterator[httpx.Client]:
+    server = start("-m", "uvicorn", "app:app", "--port", "0")
+    with httpx.Client(base_url=server.says(r"running on (http://\S+)"), timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def service(web: httpx.Client, start: Start, home: Path, monkeypatch: pytest.MonkeyPatch) -> Service:
     post = start(str(PHOTOS / "mailserver.py"), "0", "mails")
     monkeypatch.setenv("SMTP_PORT", post.says(r"127\.0\.0\.1:(\d+)"))
-    web = start("-m", "uvicorn", "app:app", "--port", "0")
-    worker = start(ASPOOL, "worker", "tasks")
-    with httpx.Client(base_url=web.says(r"running on (http://\S+)")) as client:
-        yield Service(client, worker, home / "mails")
+    return Service(web, start(ASPOOL, "worker", "tasks"), home / "mails")
 
 
 def picture(colour: str, size: tuple[int, int] = (300, 200)) -> bytes:
@@ -58,13 +62,13 @@ def test_a_thumbnail_and_a_mail(service: Service) -> None:
     assert service.worker.stop() == 0
 
 
-def test_what_cannot_be_is_refused_at_the_door(service: Service) -> None:
+def test_what_cannot_be_is_refused_at_the_door(web: httpx.Client) -> None:
     file = {"photograph": picture("red")}
-    assert service.web.post("/photos", params={"width": 0}, files=file).status_code == 422
-    assert service.web.post("/signup", json={"name": "A\nBcc: all", "email": "a@b.c"}).status_code == 422
-    assert service.web.post("/signup", json={"name": "A", "email": "a@b.c\nBcc: all"}).status_code == 422
-    assert service.web.get("/photos/..%2Fapp.py").status_code in (404, 422)
-    assert service.web.get(f"/photos/{'0' * 22}").status_code == 404
+    assert web.post("/photos", params={"width": 0}, files=file).status_code == 422
+    assert web.post("/signup", json={"name": "A\nBcc: all", "email": "a@b.c"}).status_code == 422
+    assert web.post("/signup", json={"name": "A", "email": "a@b.c\nBcc: all"}).status_code == 422
+    assert web.get("/photos/..%2Fapp.py").status_code in (404, 422)
+    assert web.get(f"/photos/{'0' * 22}").status_code == 404
 
 
 def pictures(home: Path) -> list[str]:
@@ -87,6 +91,7 @@ def survivors(home: Path) -> list[str]:
     return found
 
 
+@pytest.mark.heavy
 def test_the_demo_with_a_worker_that_is_killed(start: Start, home: Path) -> None:
     demo = start(str(PHOTOS / "demo.py"), *pictures(home))
     assert demo.ends() == 0, demo.output.read_text()
