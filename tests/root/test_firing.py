@@ -30,8 +30,8 @@ def ticks(before: Record, until: float) -> Iterator[tuple[float, Record]]:
 
 
 def test_a_virtual_day_of_a_timer() -> None:
-    fired = [moment for moment, _ in ticks(record(Timer(1)), NOW + DAY)]
-    assert fired == [NOW + number for number in range(1, DAY + 1)]
+    fired = [moment for moment, _ in ticks(record(Timer(4)), NOW + DAY)]
+    assert fired == [NOW + number for number in range(4, DAY + 1, 4)]
 
 
 def test_iterations_are_for_ever() -> None:
@@ -98,9 +98,9 @@ def test_a_fast_timer_makes_no_burst(trigger: Timer | Cron, missed: str, count: 
 def test_a_month_of_a_second_is_quick() -> None:
     now = NOW + 31 * DAY + 7.5
     for trigger in (Timer(1), Timer(0.001), Cron("* * * * * *", seconds=True), Timer(3 * DAY), Cron("0 3 * * 1")):
-        began = time.perf_counter()
+        began = time.process_time()
         *_, moment = moments(changed(fire(now), record(trigger, grace=0.1)))
-        assert time.perf_counter() - began < 1
+        assert time.process_time() - began < 5, "one by one they would take a minute"
         following = trigger.next_after(moment, NOW)
         assert moment <= now
         assert following is not None

@@ -43,13 +43,13 @@ DAY = 86_400
 
 @pytest.mark.parametrize(("seconds", "exact"), [(1.0, Fraction(1)), (1 / 3, Fraction(1, 3)), (0.1, Fraction(1, 10))])
 def test_a_virtual_day_without_drift(seconds: float, exact: Fraction) -> None:
-    timer, moment = Timer(seconds), NOW
-    for number in range(1, round(DAY / seconds) + 1):
+    timer, moment, count = Timer(seconds), NOW, min(round(DAY / seconds), 300_000)
+    for number in range(1, count + 1):
         found = timer.next_after(moment, NOW)
         assert found is not None
         moment = found
         assert abs(moment - (NOW + number * seconds)) <= 1e-6
-    assert abs(Fraction(moment) - Fraction(NOW) - exact * round(DAY / seconds)) < Fraction(1, 500_000)
+    assert abs(Fraction(moment) - Fraction(NOW) - exact * count) < Fraction(1, 500_000)
 
 
 @given(

@@ -172,7 +172,7 @@ async def test_errors_are_raised_if_asked(shop: Spooler) -> None:
 
     what = object()
 
-    @shop.task(name="fails")
+    @shop.task(name="fails", backoff=lambda _: 60.0)
     async def fails() -> None:
         raise Broken(what)
 

@@ -48,8 +48,11 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
+OPTIONS = ("-p", "no:cacheprovider", "-W", "error", "--strict-markers")
+
+
 def run(project: pytest.Pytester) -> pytest.RunResult:
-    return project.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error", "--strict-markers")
+    return project.runpytest_inprocess(*OPTIONS)
 
 
 @pytest.mark.parametrize("place", ["app:spooler", "app"])
@@ -180,7 +183,7 @@ def test_a_project_may_have_a_spooler_of_its_own(pytester: pytest.Pytester) -> N
             assert spooler == "a 3D printer's"
             assert "aspool.spools" not in sys.modules and "aspool.worker" not in sys.modules
     """)
-    run(pytester).assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(*OPTIONS).assert_outcomes(passed=1)  # where nothing else was imported
 
 
 def test_the_fixtures_are_listed_with_what_they_are_for(pytester: pytest.Pytester) -> None:

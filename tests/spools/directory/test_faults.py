@@ -274,7 +274,7 @@ async def test_what_is_done_but_cannot_be_deleted_is_not_run_again(
 async def test_a_disk_that_refuses_claims_is_no_hot_loop(
     spooler: Spooler, directory: DirectorySpool, monkeypatch: pytest.MonkeyPatch, error: int, name: str
 ) -> None:
-    monkeypatch.setattr("aspool.spools.directory.look.PAUSE", 0.2)
+    monkeypatch.setattr("aspool.spools.directory.look.PAUSE", 0.1)
     refusing = RefusingOs(name, error)
     monkeypatch.setattr(claim, "os", refusing)
     monkeypatch.setattr(marks, "os", refusing)
@@ -290,7 +290,7 @@ async def test_a_disk_that_refuses_claims_is_no_hot_loop(
         with anyio.fail_after(20):
             while refusing.refused < 3:
                 await anyio.sleep(0.01)
-            assert time.monotonic() - started > 0.3, "it pauses in between"
+            assert time.monotonic() - started > 0.15, "it pauses in between"
             assert not ran.is_set(), "what could not be acknowledged is not run"
             refusing.refuses = False
             await ran.wait()

@@ -35,7 +35,7 @@ outcomes = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(content=contents, name=file_names, outcome=outcomes)
 def test_any_file(content: bytes, name: str, outcome: HandedBack) -> None:
     root = Path(mkdtemp())

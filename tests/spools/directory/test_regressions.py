@@ -170,6 +170,7 @@ async def test_one_file_that_cannot_be_read_holds_nothing_up(tmp_path: Path, mon
         return pread(fd, size, offset)
 
     monkeypatch.setattr(os, "pread", broken)
+    monkeypatch.setattr("aspool.spools.directory.look.PAUSE", 0.1)
     found = 0
     async with spool.serving(WorkerSide(lambda: 0.5)):
         with anyio.fail_after(10):

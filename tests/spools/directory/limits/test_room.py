@@ -240,6 +240,6 @@ def test_very_many_that_cannot_be_written_are_told_so_one_by_one(tmp_path: Path)
             raise OSError(f"{size} bytes cannot be read")
 
     spool = bounded(tmp_path, max_waiting=1)
-    answers = spool.put_blocking([message(body=Body(Broken())) for _ in range(1500)])
+    answers = spool.put_blocking([message(body=Body(Broken())) for _ in range(1050)])
     assert {type(answer) for answer in answers} == {NotSpooled}
     assert put(spool, 2) == 1
