@@ -3,7 +3,9 @@
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +13,7 @@ import click
 
 from ..errors import FAILED
 from ..escape import safe
-from ..protocol import Board, KeepsNotices, KeepsScoreboards, Spool
+from ..protocol import Board, KeepsNotices, KeepsScoreboards
 from . import output
 from .failures import Failure, Misuse
 from .looking import json_option
@@ -60,13 +62,13 @@ class _Standing:
     def why_not(self) -> str:
         """Why nobody runs its tasks; empty if somebody does, or would."""
         supervised = {worker["pid"] for notice in self.notices for worker in notice["workers"]}
-        alone = [board for board in self.boards if board.pid not in supervised]
+        alone = [board for board in self.boards if board.pid not in supervised and not board.is_leaving]
         if alone or any(notice.get("state") in ("ready", "reloading", "cheap") for notice in self.notices):
             return ""
         if not self.notices:
             return "no worker lives here"
         notice = self.notices[0]
-        failure = notice.get("last_failure")
+        failure = None if notice.get("state") == "stopping" else notice.get("last_failure")
         return f"the supervisor {notice.get('pid')} is {notice.get('state')}" + (f": {failure}" if failure else "")
 
     def record(self) -> dict[str, Any]:
@@ -87,7 +89,7 @@ class _Standing:
         if not output.on_terminal():
             output.print_plain(("spool", self.address, said))
             for notice in self.notices:
-                row = [str(notice.get(key)) for key in ("pid", "state", "processes", "restarts", "last_failure")]
+                row = [notice.get(key) for key in ("pid", "state", "processes", "deaths", "last_failure")]
                 output.print_plain(("supervisor", *row))
             for row_ in rows:
                 output.print_plain(("worker", *row_))
@@ -105,9 +107,10 @@ class _Standing:
             for worker in notice["workers"]:
                 known.add(worker["pid"])
                 rows.append((worker["pid"], worker.get("state"), _moment(worker.get("since")), notice["pid"]))
-        rows += [
-            (board.pid, "ready", output.at(board.since), "") for board in self.boards if board.pid not in known
-        ]
+        for board in self.boards:
+            if board.pid not in known:
+                state = "leaving" if board.is_leaving else "ready"
+                rows.append((board.pid, state, output.at(board.since), ""))
         return rows
 
 
@@ -121,9 +124,14 @@ def _moment(text: object) -> datetime | None:
 def _sentence(notice: Notice) -> str:
     text = (
         f"supervisor {notice.get('pid')} of {notice.get('app')} is {notice.get('state')}: "
-        f"{len(notice.get('workers', ()))} of {notice.get('processes')} workers, {notice.get('restarts')} restarts"
+        f"{len(notice['workers'])} of {notice.get('processes')} workers, {_deaths(notice)}"
     )
     return text + (f"; last failure: {notice['last_failure']}" if notice.get("last_failure") else "")
+
+
+def _deaths(notice: Notice) -> str:
+    deaths = notice.get("deaths")
+    return output.count(deaths, "death") if isinstance(deaths, int) else "-"
 
 
 def _notices(spool: Any) -> list[Notice]:
@@ -140,7 +148,7 @@ def _workers_of(notice: Notice) -> list[Notice]:
 
 def _is_pid(value: object) -> bool:
     """Whether it names one process: -1 would be all that there are."""
-    return type(value) is int and value > 0
+    return type(value) is int and 0 < value < 1 << 31
 
 
 def _boards(spool: Any) -> list[Board]:
@@ -164,32 +172,45 @@ def reload(app: str | None, address: str | None, pidfile: str | None) -> None:
             raise Misuse("give --pidfile, or an APP or a spool, not both")
         from ..supervisor.pidfile import process_of
 
-        pids = {process_of(pidfile)}
+        programs: dict[int, set[int | None]] = {process_of(pidfile): {None}}
     else:
-        pids = {pid for spool in spools_of(app, address) for pid in _programs(browsable(spool))}
-    if not pids:
+        programs = _programs([browsable(spool) for spool in spools_of(app, address)])
+    if not programs:
         raise Failure("there is nobody to reload: no worker of this machine lives here")
-    for pid in sorted(pids):
-        _hang_up(pid)
-        click.echo(f"process {pid} reloads")
+    failures = []
+    for pid, claimants in sorted(programs.items()):
+        if why_not := _hang_up(pid, claimants):
+            failures.append(why_not)
+        else:
+            click.echo(f"process {pid} reloads")
+    if failures:
+        *details, last = failures
+        raise Failure(last, "\n".join(details))
 
 
-def _programs(spool: Spool | Any) -> set[int]:
-    """The processes on this machine that a signal is for."""
+def _programs(spools: Sequence[Any]) -> dict[int, set[int | None]]:
+    """The processes on this machine that a signal is for, and the users who wrote that they work here."""
     here = socket.gethostname()
-    notices = [notice for notice in _notices(spool) if notice.get("host") == here]
-    supervised = {worker["pid"] for notice in notices for worker in notice["workers"]}
-    boards = [board for board in _boards(spool) if board.host == here and _is_pid(board.pid)]
-    alone = {board.pid for board in boards if board.pid not in supervised}
-    return {notice["pid"] for notice in notices} | alone
+    found: defaultdict[int, set[int | None]] = defaultdict(set)
+    for spool in spools:
+        notices = [notice for notice in _notices(spool) if notice.get("host") == here]
+        supervised = {(worker["pid"], notice.get("owner")) for notice in notices for worker in notice["workers"]}
+        for notice in notices:
+            found[notice["pid"]].add(notice.get("owner"))
+        for board in _boards(spool):
+            if board.host == here and _is_pid(board.pid) and (board.pid, board.owner) not in supervised:
+                found[board.pid].add(board.owner)
+    return found
 
 
-def _hang_up(pid: int) -> None:
+def _hang_up(pid: int, claimants: AbstractSet[int | None]) -> str:
+    """Signal a process that belongs to one of these users, None being any; a sentence if that cannot be."""
     try:
+        if None not in claimants and os.path.exists("/proc/self") and os.stat(f"/proc/{pid}").st_uid not in claimants:
+            return f"process {pid} is not signalled: what names it here was written by another user than its own"
         os.kill(pid, signal.SIGHUP)
     except PermissionError:
-        raise Failure(f"process {pid} belongs to another user: reload it as that user, or as root") from None
-    except ProcessLookupError:
-        raise Failure(f"process {pid} has ended meanwhile") from None
-
-
+        return f"process {pid} belongs to another user: reload it as that user, or as root"
+    except (FileNotFoundError, ProcessLookupError):
+        return f"process {pid} has ended meanwhile"
+    return ""

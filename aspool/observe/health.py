@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from ..errors import CallError
-from .addresses import Listening, listen
+from .addresses import BACKLOG, Listening, listen
 from .forms import plain
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 NEEDED = ("prometheus_client", "starlette", "uvicorn")
-MOST_CONNECTIONS = 100
-IDLE = 5.0  # seconds that a connection without a request is kept
 LAST_ANSWERS = 1.0  # seconds for answers under way when the server stops
 
 
@@ -74,6 +72,8 @@ async def serve_health(
 async def _serve(listening: socket, application: "Starlette", task_status: TaskStatus[None]) -> None:
     import uvicorn
 
+    from .connection import IDLE, Connection
+
     class Server(uvicorn.Server):
         def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]  # a generator there
             return nullcontext()  # they are the supervisor's
@@ -83,9 +83,9 @@ async def _serve(listening: socket, application: "Starlette", task_status: TaskS
             task_status.started()
 
     config = uvicorn.Config(
-        application, http="h11", ws="none", lifespan="off", log_config=None, log_level="warning", access_log=False,
+        application, http=Connection, ws="none", lifespan="off", log_config=None, log_level="warning", access_log=False,
         server_header=False, proxy_headers=False, headers=[("Cache-Control", "no-store")],
-        limit_concurrency=MOST_CONNECTIONS, timeout_keep_alive=int(IDLE), timeout_graceful_shutdown=int(LAST_ANSWERS),
+        backlog=BACKLOG, timeout_keep_alive=int(IDLE), timeout_graceful_shutdown=int(LAST_ANSWERS),
     )  # fmt: skip
     server = Server(config)
     try:

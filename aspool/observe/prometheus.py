@@ -43,7 +43,7 @@ class View:
     now: float
     counts: Record
     workers: Mapping[str, int] = field(default_factory=dict)
-    restarts: int = 0
+    deaths: int = 0
     spools: tuple[SpoolView, ...] = ()
     schedules: tuple[ScheduleView, ...] = ()
 
@@ -101,7 +101,7 @@ def _of_workers(view: View) -> Iterator[Metric]:
     for state, number in view.workers.items():
         workers.add_metric([state], number)
     yield workers
-    yield CounterMetricFamily("aspool_worker_restarts", "Dead workers that were replaced.", value=view.restarts)
+    yield CounterMetricFamily("aspool_worker_deaths", "Workers that died.", value=view.deaths)
 
 
 def _label(text: str) -> str:

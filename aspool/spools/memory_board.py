@@ -28,6 +28,7 @@ class MemoryBoard:
         self._slots = slots
         self._since = time.time()
         self.is_open = True
+        self._is_leaving = False
         self._count = 0
         self._shown: dict[Seat, Entry] = {}
 
@@ -52,6 +53,10 @@ class MemoryBoard:
             if entry is not None and self._ledger.entries.get(entry.id) is entry:
                 del self._ledger.entries[entry.id]
 
+    def leave(self) -> None:
+        """The worker claims no more."""
+        self._is_leaving = True
+
     def close(self) -> None:
         """The worker shows nothing any more."""
         self.is_open = False
@@ -62,4 +67,4 @@ class MemoryBoard:
         """As anybody sees it."""
         with self._ledger.lock:
             entries = tuple(self._shown.values())
-        return Board(os.getpid(), socket.gethostname(), self._since, self._slots, entries)
+        return Board(os.getpid(), socket.gethostname(), self._since, self._slots, entries, is_leaving=self._is_leaving)

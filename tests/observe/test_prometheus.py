@@ -36,7 +36,7 @@ VIEW = View(
     now=1000.0,
     counts=counts(),
     workers={"ready": 2, "starting": 1},
-    restarts=3,
+    deaths=3,
     spools=(
         SpoolView("/srv/spool", {"waiting": 7, "dead": 1}, oldest=970.0, counted=999.0),
         SpoolView("/srv/empty", {"waiting": 0}, counted=999.0),
@@ -73,7 +73,7 @@ def test_histograms_are_added_up() -> None:
 def test_workers() -> None:
     found = samples(VIEW)
     assert found["aspool_workers", (("state", "ready"),)] == 2
-    assert found["aspool_worker_restarts_total", ()] == 3
+    assert found["aspool_worker_deaths_total", ()] == 3
 
 
 def test_spools() -> None:

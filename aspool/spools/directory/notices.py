@@ -1,6 +1,5 @@
 """Notices of supervisors: each keeps a small locked file in `.aspool/workers` that says what it runs."""
 
-import fcntl
 import json
 import os
 import socket
@@ -8,46 +7,65 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from . import living
+
 NAMED = "supervisor-"
 LARGEST = 1 << 20  # bytes
 
 
 class FileNotice:
-    """One supervisor's; locked (flock) while it lives. Nothing of it fails."""
+    """One supervisor's; locked while it lives, and made anew where it was lost. Nothing of it fails."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / f"{NAMED}{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
         self._fd = -1
-        try:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.close()
+        self._is_closed = False
+        self._make()
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Say something else. In one write, over what was there: what was longer is blanked."""
-        if self._fd < 0:
+        """Say something else. In one write, over what was there: what was longer is blanked.
+
+        If the spool was removed and made again, it is said there.
+        """
+        if self._is_closed:
             return
+        if self._fd < 0 or not living.is_at(self._path, self._fd):
+            self._make()
         try:
-            data = json.dumps(record).encode()
+            data = json.dumps(record, default=str).encode()
             before = os.fstat(self._fd).st_size
             os.pwrite(self._fd, data.ljust(before), 0)
+        except (OSError, TypeError, ValueError, RecursionError):
+            pass  # what was said before has to do
+
+    def _make(self) -> None:
+        self._release()
+        try:
+            self._fd = living.make(self._path)
         except OSError:
-            pass
+            pass  # the next write tries again
+
+    def _release(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def close(self) -> None:
         """Take it away."""
+        self._is_closed = True
         if self._fd >= 0:
             try:
                 os.unlink(self._path)
             except OSError:
                 pass
-            os.close(self._fd)
-            self._fd = -1
+        self._release()
 
 
 def notices(directory: Path) -> list[dict[str, Any]]:
-    """What the supervisors that live say; those of the dead, and broken ones, are left out."""
+    """What the supervisors that live say; those of the dead, and broken ones, are left out.
+
+    "owner" is whose file it is, a uid, whatever the file says: believe it for that user's processes alone.
+    """
     found = []
     for path in sorted(directory.glob(f"{NAMED}*")):
         record = _read(path)
@@ -62,19 +80,12 @@ def _read(path: Path) -> dict[str, Any] | None:
     except OSError:
         return None
     try:
-        if not _is_held(fd):
+        if not living.is_held(fd):
             return None
+        owner = os.fstat(fd).st_uid
         record = json.loads(os.pread(fd, LARGEST, 0))
     except (OSError, ValueError, RecursionError):
         return None
     finally:
         os.close(fd)
-    return record if isinstance(record, dict) else None
-
-
-def _is_held(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    return False
+    return {**record, "owner": owner} if isinstance(record, dict) else None

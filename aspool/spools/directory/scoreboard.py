@@ -4,7 +4,6 @@ Preallocated and written with pwrite, never mapped: a full disk or a truncated f
 A job that ends at once is never on it.
 """
 
-import fcntl
 import os
 import socket
 import time
@@ -15,9 +14,12 @@ from pathlib import Path
 from weakref import WeakSet
 
 from ...protocol import Board, Entry
+from . import living
 
 SLOT = 512  # bytes; the first slot tells of the worker itself
+LOOKED_AFTER = 1.0  # seconds between two looks whether the board is there still
 SHOWN_AFTER = 0.05  # seconds until a new job is on the board at the latest
+LEAVING = "leaving"  # a line of the first slot
 _SEPARATOR = "\x1f"
 
 
@@ -47,7 +49,7 @@ _open_here: "WeakSet[FileBoard]" = WeakSet()
 
 
 class FileBoard:
-    """The writing side; locked (flock) while its worker lives."""
+    """The writing side; locked while its worker lives, and made anew, with the next job, where it was lost."""
 
     def __init__(self, directory: Path, slots: int) -> None:
         self.path = str(directory / f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}")
@@ -55,15 +57,16 @@ class FileBoard:
         self._free = [FileSeat(self.path, number) for number in range(slots, 0, -1)]
         self._new: dict[FileSeat, Entry] = {}  # not on the board yet
         self._is_expected = False  # that `show` is called
+        self._size = (slots + 1) * SLOT
         self._fd = -1
+        self._look_at = time.monotonic() + LOOKED_AFTER
         _open_here.add(self)
+        self._head = f"{os.getpid()}\n{socket.gethostname()}\n{time.time()}\n{slots}\n"
         try:
             sweep(directory)
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.posix_fallocate(self._fd, 0, (slots + 1) * SLOT)
-            head = f"{os.getpid()}\n{socket.gethostname()}\n{time.time()}\n{slots}\n"
-            os.pwrite(self._fd, head.encode()[:SLOT], 0)
+            self._fd = living.make(self.path)
+            os.posix_fallocate(self._fd, 0, self._size)
+            os.pwrite(self._fd, self._head.encode()[:SLOT], 0)
         except OSError:
             self.close()
 
@@ -81,9 +84,29 @@ class FileBoard:
     def show(self) -> None:
         """Write the entries of all jobs that are not on the board yet."""
         self._is_expected = False
+        if self._fd >= 0 and time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LOOKED_AFTER
+            if not living.is_at(self.path, self._fd):
+                self._make_anew()
         while self._new:
             seat, entry = self._new.popitem()
             self.write(seat, entry)
+
+    def _make_anew(self) -> None:
+        """The spool was removed and made again: what the old board says goes on a new one of the same name."""
+        try:
+            fd = living.make(self.path)
+        except OSError:
+            return  # there is no spool yet
+        try:
+            os.posix_fallocate(fd, 0, self._size)
+            os.pwrite(fd, os.pread(self._fd, self._size, 0), 0)
+            # Other threads write meanwhile: the number stays, and never is another file's. So does the lock.
+            os.dup2(fd, self._fd, inheritable=False)
+        except OSError:
+            os.unlink(self.path)  # the next look tries again
+        finally:
+            os.close(fd)
 
     def free(self, seat: FileSeat) -> None:
         """The job has ended."""
@@ -98,6 +121,14 @@ class FileBoard:
         if self._fd >= 0 and seat.number:
             try:
                 os.pwrite(self._fd, _encode(entry), seat.number * SLOT)
+            except OSError:
+                pass
+
+    def leave(self) -> None:
+        """The worker claims no more."""
+        if self._fd >= 0:
+            try:
+                os.pwrite(self._fd, f"{self._head}{LEAVING}\n".encode()[:SLOT], 0)
             except OSError:
                 pass
 
@@ -181,21 +212,20 @@ def _open_boards(directory: Path) -> Iterator[tuple[Path, int]]:
 
 def _is_dead(fd: int) -> bool:
     """Whether nobody holds the board's lock; one that is being made is left alone for a minute."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+    if living.is_held(fd):
         return False
     found = os.fstat(fd)
     return found.st_size > 0 or time.time() - found.st_mtime > 60
 
 
 def _read(fd: int) -> Board | None:
-    if _is_dead(fd):
-        return None
     try:
+        if _is_dead(fd):
+            return None
         data = os.pread(fd, 4 << 20, 0)
-        pid, host, since, slots = data[:SLOT].partition(b"\0")[0].decode().splitlines()[:4]
+        pid, host, since, slots, *more = data[:SLOT].partition(b"\0")[0].decode().splitlines()
         entries = [_decode(data[at : at + SLOT]) for at in range(SLOT, len(data), SLOT)]
-        return Board(int(pid), host, float(since), int(slots), tuple(entry for entry in entries if entry is not None))
+        shown = tuple(entry for entry in entries if entry is not None)
+        return Board(int(pid), host, float(since), int(slots), shown, os.fstat(fd).st_uid, LEAVING in more)
     except (OSError, ValueError):
         return None

@@ -3,11 +3,13 @@
 import fcntl
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 
 import anyio
 import pytest
@@ -15,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aspool.protocol import Entry, Progress
+from aspool.spools.directory import scoreboard
 from aspool.spools.directory.scoreboard import SLOT, FileBoard, FileSeat, boards, sweep
 from aspool.spools.directory.scoreboard import _decode as decode
 from aspool.spools.directory.scoreboard import _encode as encode
@@ -47,6 +50,16 @@ async def test_a_job_is_shown_soon_until_it_ends(tmp_path: Path) -> None:
     board.close()
     board.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_that_leaves_says_so(tmp_path: Path) -> None:
+    board = FileBoard(tmp_path, 3)
+    assert not boards(tmp_path)[0].is_leaving
+    board.leave()
+    (shown,) = boards(tmp_path)
+    assert (shown.is_leaving, shown.pid, shown.slots) == (True, os.getpid(), 3)
+    board.close()
+    board.leave()
 
 
 @pytest.mark.anyio
@@ -224,3 +237,39 @@ async def test_a_truncated_board_does_not_stop_its_worker(tmp_path: Path) -> Non
     board.free(seat)
     assert boards(tmp_path) == []
     board.close()
+
+
+@pytest.mark.anyio
+async def test_a_spool_that_is_made_again_has_the_board_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoreboard, "LOOKED_AFTER", 0.0)
+    area = tmp_path / "workers"
+    area.mkdir()
+    board = FileBoard(area, 2)
+    seat = board.take(ENTRY)
+    board.show()
+    shutil.rmtree(area)
+    other = board.take(replace(ENTRY, id="other"))
+    board.show()  # there is no spool
+    area.mkdir()
+    board.show()
+    (found,) = boards(area)
+    assert (found.pid, found.owner, found.entries) == (os.getpid(), os.getuid(), (ENTRY, replace(ENTRY, id="other")))
+    seat.write(got_on(5, 10, "half"))  # from another process: it has the same name
+    board.free(other)
+    assert [entry.text for entry in boards(area)[0].entries] == ["half"]
+    board.close()
+    assert list(area.iterdir()) == []
+
+
+def test_a_board_that_is_read_all_the_time_is_locked_nevertheless(tmp_path: Path) -> None:
+    stop = Event()
+    reader = Thread(target=lambda: [boards(tmp_path) for _ in iter(stop.is_set, True)])
+    reader.start()
+    try:
+        for _ in range(300):
+            board = FileBoard(tmp_path, 1)
+            assert [found.pid for found in boards(tmp_path)] == [os.getpid()]
+            board.close()
+    finally:
+        stop.set()
+        reader.join()
