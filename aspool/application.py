@@ -17,9 +17,7 @@ def load_spooler(app: str) -> Spooler:
     """Import an application, the current directory included. Raises ApplicationUnusable with the import's traceback."""
     name, _, attribute = app.partition(":")
     _check_name(app, name)
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    module = _import(name)
+    module = imported(name)
     return _spooler_in(module, attribute or DEFAULT_ATTRIBUTE)
 
 
@@ -31,7 +29,10 @@ def _check_name(app: str, name: str) -> None:
         raise ApplicationUnusable(f"{app!r} names no module: APP is module:attribute, as app:{DEFAULT_ATTRIBUTE}")
 
 
-def _import(name: str) -> ModuleType:
+def imported(name: str) -> ModuleType:
+    """Import a module, from the current directory too. Raises ApplicationUnusable with the import's traceback."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -39,18 +40,17 @@ def _import(name: str) -> ModuleType:
             raise ApplicationUnusable(
                 f"there is no module {error.name} in {os.getcwd()} or among the installed ones"
             ) from None
-        raise unimportable(name, error) from None
+        raise _unimportable(name, error) from None
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit too: a module that is imported does not end the program
-        raise unimportable(name, error) from None
+        raise _unimportable(name, error) from None
 
 
-def unimportable(name: str, error: BaseException) -> ApplicationUnusable:
-    """Why a module cannot be imported, as one raises it."""
+def _unimportable(name: str, error: BaseException) -> ApplicationUnusable:
     what = f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {type(error).__name__}"
     return ApplicationUnusable(
-        f"the application {name} {what} when it was imported (the traceback is above)", _traceback(error)
+        f"the module {name} {what} when it was imported (the traceback is above)", _traceback(error)
     )
 
 
@@ -78,7 +78,7 @@ def _spooler_in(module: ModuleType, attribute: str) -> Spooler:
     if isinstance(found, Spooler):
         return found
     what = (
-        f"has no attribute {attribute!r}"
+        f"has no attribute {attribute!r} ({getattr(module, '__file__', None) or 'it is a directory'})"
         if found is None
         else f"has {attribute}, but that is no Spooler: {type(found).__name__}"
     )

@@ -189,13 +189,18 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """What anybody sees of one living worker. `slots` are the jobs that it may run at the same time."""
+    """What anybody sees of one living worker. `slots` are the jobs that it may run at the same time.
+
+    `owner` is the uid of who wrote it, None where that cannot be told. One that `is_leaving` claims no more.
+    """
 
     pid: int
     host: str
     since: float
     slots: int
     entries: tuple[Entry, ...]
+    owner: int | None = None
+    is_leaving: bool = False
 
 
 class Seat(Protocol):
@@ -221,6 +226,10 @@ class Scoreboard(Protocol):
         """The job has ended."""
         ...
 
+    def leave(self) -> None:
+        """The worker claims no more."""
+        ...
+
     def close(self) -> None:
         """The worker shows nothing any more."""
         ...
@@ -243,10 +252,11 @@ class KeepsScoreboards(Protocol):
 class Announces(Protocol):
     """A spool that can tell of arrivals to one who runs none itself."""
 
-    async def announce(self, frequency: float, arrived: Callable[[], None]) -> None:
+    async def announce(self, frequency: float, arrived: Callable[[], None], changed: Callable[[], None]) -> None:
         """Call `arrived` whenever a message may have come in, on the event loop, until cancelled.
 
-        Once at the beginning too. Where the spool cannot be watched, it is looked at each `frequency` seconds.
+        Once at the beginning too. `changed` is called when a pause or a schedule may be another. Where the spool cannot
+        be watched, it is looked at each `frequency` seconds. Raises SpoolUnusable.
         """
         ...
 
@@ -272,7 +282,7 @@ class KeepsNotices(Protocol):
         ...
 
     def notices(self) -> Sequence[Mapping[str, Any]]:
-        """Those of all supervisors that live. Blocking."""
+        """Those of all supervisors that live; "owner" is the uid of who wrote it, where that can be told. Blocking."""
         ...
 
 

@@ -95,7 +95,7 @@ class WorkerSettings:
     max_tasks: int | None = _option(
         None, "replace a worker after this many runs", unit="runs", uwsgi=("spooler-max-tasks",)
     )
-    max_rss: int | None = _option(None, "replace a worker whose process takes more memory than this", unit="MB")
+    max_rss: int | None = _option(None, "replace a worker whose process takes more memory than this, in MB", unit="MB")
     max_age: float | None = _option(None, "replace a worker after this long, give or take a tenth", unit="seconds")
     signal_as_task: bool = _option(
         True, "count the runs of schedules and signals for max_tasks", uwsgi=("spooler-signal-as-task",)

@@ -1,12 +1,11 @@
 """What every worker process does first: its directory, its logs, the modules and the application, its spools."""
 
-import importlib
 import os
 import sys
 from dataclasses import dataclass
 from typing import Any
 
-from ..application import load_spooler, unimportable
+from ..application import imported, load_spooler
 from ..observe.logs import LogsOfChildren, set_up_logs
 from ..placing import apply_spools
 from ..settings import Settings
@@ -30,9 +29,11 @@ def begin(app: str, settings: Settings) -> Begun:
     Raises ApplicationUnusable, CallError for settings that do not fit, OSError when the directory is not there.
     """
     if settings.chdir is not None:
+        if os.getcwd() not in sys.path:
+            sys.path.insert(0, os.getcwd())  # where it was started is importable too
         os.chdir(settings.chdir)
     for name in settings.imports:
-        _import(name)
+        imported(name)
     spooler = load_spooler(app)
     logs = set_up_logs(settings)  # what the application has set up itself stays
     apply_spools(spooler, settings)
@@ -40,14 +41,3 @@ def begin(app: str, settings: Settings) -> Begun:
     if warning is not None:
         logger.warning(warning)
     return Begun(spooler, fitting, logs)
-
-
-def _import(name: str) -> None:
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        importlib.import_module(name)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # SystemExit too: a module that is imported does not end the program
-        raise unimportable(name, error) from None

@@ -15,13 +15,14 @@ from ..observe.metrics import Counts
 from ..settings import Settings
 from ..worker import Worker
 from ..worker.own_process import OwnProcess
-from ..worker.process import Hooks, run_worker
+from ..worker.process import SIGNALS, Hooks, run_worker
 from .beginning import begin
 from .link import Link
 from .order import Counted, Deadline, Idle, Leaving, Load, Order, Ready, Word, read_order, written
 from .titles import set_title
 
 _PR_SET_PDEATHSIG = 1
+ORPHANED = "the supervisor died"
 OFTEN = 0.25  # seconds between two looks at how much a cheap worker has to do
 COUNTED = 1.0  # seconds between two reports of what its jobs added up to
 
@@ -57,11 +58,17 @@ def _die_with(parent: int) -> None:
 
     By SIGHUP: a second SIGTERM, if it is stopping already, would let it hand back what runs.
     """
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever the supervisor was told to ignore
+    _hear_signals()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGHUP, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)  # it died before the kernel knew of us
+
+
+def _hear_signals() -> None:
+    """Whatever the supervisor was told to ignore, or the application ignores: they are its supervisor's words."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 class _Child:
@@ -76,11 +83,13 @@ class _Child:
 
     def run(self) -> int:
         begun = begin(self._order.app, self._settings)
+        _hear_signals()
         if begun.settings.health is not None:
             self._counts = Counts(begun.spooler.tasks)
         process = OwnProcess(self._leave, lambda moment: self._say(Deadline(moment)))
         observers = () if self._counts is None else (self._counts,)
-        worker = run_worker(begun.spooler, begun.settings, Hooks(process, self._beside, observers, begun.logs))
+        hooks = Hooks(process, self._beside, observers, begun.logs, ORPHANED)
+        worker = run_worker(begun.spooler, begun.settings, hooks).worker
         self._say_counts()
         self._say(Leaving(worker.stop_reason, worker.wants_successor))
         self._end_orphaned_group()
@@ -115,7 +124,7 @@ class _Child:
 
     async def _stop_without_supervisor(self, worker: Worker) -> None:
         await wait_readable(self._link.fd)  # it sends nothing more: this is its end
-        worker.stop("the supervisor died")
+        worker.stop(ORPHANED)
 
     async def _say_when_stopping(self, worker: Worker) -> None:
         await worker.until_stopping()

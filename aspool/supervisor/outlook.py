@@ -1,5 +1,6 @@
 """What a supervisor can tell of itself, its workers and their spools: for its notices, for HTTP and for Prometheus."""
 
+import logging
 import os
 import socket
 import time
@@ -8,11 +9,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from anyio import create_task_group
+from anyio import create_task_group, move_on_after
 
 from .. import schedule_record
 from ..addresses import spool_at
-from ..errors import AspoolError
+from ..errors import AspoolError, SpoolUnusable
 from ..observe.backlog import Backlog
 from ..observe.metrics import merged
 from ..protocol import KeepsNotices, KeepsScoreboards, Notice, Spool
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from ..observe.prometheus import ScheduleView
+
+logger = logging.getLogger("aspool.supervisor")
+OFTEN = 30.0  # seconds
 
 
 class Outlook:
@@ -40,7 +44,6 @@ class Outlook:
         self._spools: dict[str, Spool] = {}
         self._backlogs: dict[str, Backlog[Tally]] = {}
         self._notices: list[Notice] = []
-        self._posted: dict[str, Any] = {}
 
     # --- notices ---------------------------------------------------------------------------------------------
 
@@ -50,12 +53,12 @@ class Outlook:
             async with create_task_group() as group:
                 while True:
                     self._know_spools(group)
-                    record = self.record()
-                    if record != self._posted:
-                        self._posted = record
-                        for notice in self._notices:
-                            notice.write(record)
-                    await self._supervisor.changed()
+                    posted = self.record()
+                    for notice in self._notices:
+                        notice.write(posted)
+                    with move_on_after(OFTEN):  # its spool may have been removed, and made again
+                        while self.record() == posted:
+                            await self._supervisor.changed()
         finally:
             for notice in self._notices:
                 notice.close()
@@ -67,9 +70,14 @@ class Outlook:
             spool = self._spools[address] = spool_at(address)
             self._backlogs[address] = Backlog(_counting(spool))
             group.start_soon(self._backlogs[address].run)
-            if isinstance(spool, KeepsNotices):
+            self._post(spool)
+
+    def _post(self, spool: Spool) -> None:
+        if isinstance(spool, KeepsNotices):
+            try:
                 self._notices.append(spool.post())
-                self._posted = {}
+            except SpoolUnusable as error:  # it went while its worker began
+                logger.warning("nothing is said there of this supervisor: %s", error)
 
     def record(self) -> dict[str, Any]:
         """The supervisor and its workers, as JSON can have it."""
@@ -84,9 +92,8 @@ class Outlook:
             "wanted": supervisor.wanted,
             "state": self._state(),
             "workers": [_worker_record(process) for process in supervisor.processes],
-            "restarts": supervisor.restarts,
+            "deaths": supervisor.deaths,
             "reloads": supervisor.reloads,
-            "deaths": sum(place.backoff.deaths for place in supervisor.places),
             "last_failure": failures[-1] if failures else None,
             "cheap": supervisor.settings.cheap,
         }
@@ -152,7 +159,7 @@ class Outlook:
                 time.time(),
                 merged([supervisor.ended_counts, *living]),
                 Counter(_worker_state(process) for process in supervisor.processes),
-                supervisor.restarts,
+                supervisor.deaths,
                 tuple(views),
                 tuple(await self._schedules()),
             )

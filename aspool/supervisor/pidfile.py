@@ -14,18 +14,36 @@ def held(path: str | None) -> Iterator[None]:
     if path is None:
         yield
         return
-    fd = _open(path)
+    fd = _locked(path)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise CallError(f"{path} is kept by process {_number(fd)}, which runs: stop that, or use another") from None
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         yield
-        os.unlink(path)
+        if _is_at(path, fd):
+            os.unlink(path)
     finally:
         os.close(fd)
+
+
+def _locked(path: str) -> int:
+    while True:
+        fd = _open(path)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            number = _number(fd)
+            os.close(fd)
+            raise CallError(f"{path} is kept by process {number}, which runs: stop that, or use another") from None
+        if _is_at(path, fd):  # else who kept it has just removed it
+            return fd
+        os.close(fd)
+
+
+def _is_at(path: str, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(fd))
+    except OSError:
+        return False
 
 
 def _open(path: str) -> int:
@@ -48,7 +66,14 @@ def process_of(path: str) -> int:
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
-        return int(_number(fd))
+        return _process(path, _number(fd))
     finally:
         os.close(fd)
     raise AspoolError(f"nobody keeps the pid file {path}: who wrote it has ended, and its number may be another's now")
+
+
+def _process(path: str, text: str) -> int:
+    """Raises AspoolError for what is not the number of one process: -1 would be all that there are."""
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 1 << 31):
+        raise AspoolError(f"the pid file {path} says {text[:20]!r}, which is no process: is it a pid file?")
+    return int(text)

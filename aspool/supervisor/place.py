@@ -3,11 +3,10 @@
 import math
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from .backoff import Backoff
 from .process import WorkerProcess
-
-QUICK_END = 1.0  # seconds: a worker that leaves so soon without a reason counts as dead, or it would be a fork storm
 
 
 @dataclass(slots=True, eq=False)
@@ -18,8 +17,8 @@ class Place:
     backoff: Backoff
     worker: WorkerProcess | None = None
     not_before: float = -math.inf  # when the next worker may be started
-    starts: int = 0
     is_done: bool = False  # the burst of its worker is over
+    is_replaced: bool = False  # its worker is the successor of one that still runs, and not ready yet
     last_failure: str = ""
 
     def is_open(self, now: float) -> bool:
@@ -38,20 +37,24 @@ class Place:
         state = worker.state
         if state.was_asked or (state.leaving is not None and state.leaving.wants_successor):
             return None
-        if state.exit_code == 0 and (burst or worker.lived > QUICK_END):
+        if state.exit_code == 0 and state.leaving is not None:
             self.is_done = burst
             return None
-        self.last_failure = f"process {worker.pid} {_words(state.exit_code)} after {worker.lived:.1f} s"
-        if not was_here:
-            return None
-        wait = self.backoff.died(worker.lived)
+        # Without a word, even if its exit code is 0: a job, or the application, has ended the process.
+        wait = self.died(f"process {worker.pid} {_words(state.exit_code)} after {worker.lived:.1f} s", worker.lived)
+        return wait if was_here else None
+
+    def died(self, failure: str, lived: float) -> float:
+        """Its worker has died, or could not be started: how long the place stays empty."""
+        self.last_failure = f"{failure} ({datetime.now(UTC).isoformat(timespec='seconds')})"
+        wait = self.backoff.died(lived)
         self.not_before = time.monotonic() + wait
         return wait
 
     def open_at_once(self) -> None:
         """Forget its waits: something was changed that may help."""
         self.backoff.forget()
-        self.not_before = -math.inf
+        self.not_before, self.last_failure = -math.inf, ""
 
 
 def _words(exit_code: int | None) -> str:

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from signal import SIGINT, SIGKILL, SIGTERM, SIGUSR2, Signals
 
-from anyio import Event, create_task_group, move_on_after, sleep, to_thread, wait_readable
+from anyio import CancelScope, Event, create_task_group, move_on_after, sleep, to_thread, wait_readable
 
+from ..settings import Settings
 from .link import pair
 from .order import Counted, Deadline, Idle, Leaving, Load, Order, Ready, Word, read_word
 
@@ -19,6 +20,8 @@ logger = logging.getLogger("aspool.supervisor")
 # Not -m: processes of jobs load the main module of their parent again, if it has a file.
 BEGIN = "from aspool.supervisor.child import main; raise SystemExit(main({0}, {1}))"
 LATE = 1.9  # seconds behind its deadline after which a worker is taken for blocked: its own watchdog acts before that
+TARDY = 0.3  # seconds: if we ourselves look so much later than we wanted, the machine had no time for anybody
+LAST_WAIT = 1.7  # seconds after its grace until a worker is killed: before that it ends by itself
 DUMP_WAIT = 0.1  # seconds for it to say where it hangs
 MOST_STACKS = 64 * 1024  # bytes
 
@@ -41,20 +44,24 @@ class WorkerProcess:
     """A worker in a session of its own. `changed` is called whenever its state is another."""
 
     def __init__(self, order: Order, changed: Callable[["WorkerProcess"], None]) -> None:
+        """Raises OSError when no process can be started."""
         self.number = order.number
+        self.grace = Settings.from_record(order.settings).grace
         self.state = State()
         self.since = time.time()
         self.heard = Event()  # of something new; replaced each time
+        self.hurried = Event()
         self._changed = changed
         self._born = time.monotonic()
         self._stacks = _stacks_file()
         self._link, theirs = pair()
-        with theirs:
-            fds = [theirs.fileno(), -1 if self._stacks is None else self._stacks]
-            command = [sys.executable, "-P", "-c", BEGIN.format(*fds)]
-            self._process = subprocess.Popen(  # noqa: S603 - our own module
-                command, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[fd for fd in fds if fd >= 0]
-            )
+        try:
+            self._process = _start(theirs.fileno(), -1 if self._stacks is None else self._stacks)
+        except OSError:
+            self._close()
+            raise
+        finally:
+            theirs.close()
         self._link.send(order.written())
 
     @property
@@ -84,6 +91,7 @@ class WorkerProcess:
         async with create_task_group() as group:
             group.start_soon(self._listen)
             group.start_soon(self._watch)
+            group.start_soon(self._see_off)
             await self._ended()
             group.cancel_scope.cancel()
         self._take_rest()
@@ -97,7 +105,7 @@ class WorkerProcess:
             self._take(read_word(message))
 
     def _take_rest(self) -> None:
-        """What it said in its last moments."""
+        """What it has said, and nobody has listened to yet."""
         while message := self._link.receive_now():
             self._take(read_word(message))
 
@@ -143,22 +151,42 @@ class WorkerProcess:
             deadline, heard = self.state.deadline, self.heard
             if deadline is None:
                 await heard.wait()
-                continue
-            with move_on_after(max(0.0, deadline + LATE - time.monotonic())):
-                await heard.wait()
-                continue
-            if self.state.deadline == deadline and time.monotonic() < deadline + 2 * LATE:
+            elif await self._misses(deadline):
                 await self._end_blocked()
                 return
-            self.state.deadline = None  # we were stopped ourselves: it has had no chance to speak
+
+    async def _misses(self, deadline: float) -> bool:
+        """Whether it says nothing else for as long as it may. If we slept ourselves, it has that time once more."""
+        end = deadline + LATE
+        if await self._changes(deadline, end):
+            return False
+        return time.monotonic() < end + TARDY or not await self._changes(deadline, time.monotonic() + LATE)
+
+    async def _changes(self, deadline: float, end: float) -> bool:
+        """Whether it moves its deadline until then."""
+        with move_on_after(max(0.0, end - time.monotonic())):
+            while self.state.deadline == deadline:
+                await self.heard.wait()
+        self._take_rest()
+        return self.state.deadline != deadline
+
+    async def _see_off(self) -> None:
+        """Once it leaves, it has its grace, and a moment; then it is killed."""
+        while not self.is_leaving:
+            await self.heard.wait()
+        with move_on_after(self.grace + LAST_WAIT):
+            await self.hurried.wait()
+            await sleep(LAST_WAIT)
+        logger.error("worker %d (process %d) does not end, and is killed", self.number, self.pid)
+        self.kill()
 
     async def _end_blocked(self) -> None:
         reason = f"worker {self.number} (process {self.pid}) is blocked beyond all harakiri, and so ended"
-        self.signal(SIGUSR2)
-        await sleep(DUMP_WAIT)
-        stacks = self.stacks()
         self.state.leaving = Leaving(reason, wants_successor=True)
-        logger.error("%s:\n%s", reason, stacks)
+        self.signal(SIGUSR2)
+        with CancelScope(shield=True):  # one that has no way to tell where it hangs dies of the signal
+            await sleep(DUMP_WAIT)
+        logger.error("%s:\n%s", reason, self.stacks())
         self.kill()
 
     def stacks(self) -> str:
@@ -170,15 +198,17 @@ class WorkerProcess:
     # --- ending it -------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Let it drain."""
-        self.state.was_asked = True
-        self.signal(SIGTERM)
+        """Let it drain; once."""
+        if not self.state.was_asked:
+            self.state.was_asked = True
+            self.signal(SIGTERM)
+            self._tell()
 
     def stop_now(self) -> None:
         """Let it hand back what runs."""
-        if not self.state.was_asked:
-            self.stop()
+        self.stop()
         self.signal(SIGINT)  # another one, as two of the same may come as one
+        self.hurried.set()
 
     def kill(self) -> None:
         """End it, and all it has started."""
@@ -205,6 +235,14 @@ class WorkerProcess:
         if self._stacks is not None:
             os.close(self._stacks)
             self._stacks = None
+
+
+def _start(link: int, stacks: int) -> "subprocess.Popen[bytes]":
+    fds = [fd for fd in (link, stacks) if fd >= 0]
+    command = [sys.executable, "-P", "-c", BEGIN.format(link, stacks)]
+    return subprocess.Popen(  # noqa: S603 - our own module
+        command, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=fds
+    )
 
 
 def _stacks_file() -> int | None:

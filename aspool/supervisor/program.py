@@ -3,17 +3,14 @@
 import logging
 import os
 import socket
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from signal import SIG_IGN as IGNORED
-from signal import SIGHUP, SIGINT, SIGTERM, Signals, getsignal
+from signal import SIG_IGN, SIG_UNBLOCK, SIGHUP, SIGINT, SIGTERM, Signals, getsignal, pthread_sigmask
 
 import anyio
 from anyio.abc import TaskGroup
 
-from ..escape import safe
 from ..observe.addresses import Listening
 from ..observe.health import open_health, serve_health
 from ..observe.logs import set_up_logs
@@ -22,7 +19,9 @@ from ..placing import placed
 from ..settings import Settings
 from . import pidfile
 from .cheap import Cheap
+from .orphans import keep_reaping
 from .outlook import Outlook
+from .standard import have_standard_streams, say
 from .supervisor import Supervisor
 from .terminal import Terminal
 from .titles import set_title
@@ -48,6 +47,7 @@ def run(app: str, settings: Settings | None = None, surroundings: Surroundings |
 
     Raises CallError before anything is started when a pid file or an address for health cannot be had.
     """
+    have_standard_streams()
     settings, surroundings = placed(settings or Settings()), surroundings or Surroundings()
     set_up_logs(settings)
     if settings.reload:
@@ -69,8 +69,9 @@ class _Program:
         self._terminal = Terminal()
 
     async def run(self) -> int:
-        obeyed = [number for number in (SIGTERM, SIGINT, SIGHUP) if getsignal(number) is not IGNORED]
+        obeyed = [SIGTERM, *(number for number in (SIGINT, SIGHUP) if getsignal(number) is not SIG_IGN)]
         with anyio.open_signal_receiver(*obeyed) as signals:
+            pthread_sigmask(SIG_UNBLOCK, [SIGHUP])  # blocked by a worker that became this program
             async with anyio.create_task_group() as group:
                 group.start_soon(self._obey, signals)
                 await self._start_beside(group)
@@ -82,6 +83,7 @@ class _Program:
         settings, supervisor = self._settings, self._supervisor
         outlook = Outlook(supervisor, self._tell_of)
         group.start_soon(outlook.keep_posting)
+        group.start_soon(keep_reaping, lambda: [process.pid for process in supervisor.processes])
         group.start_soon(self._keep_notifying)
         if self._watchdog is not None:
             group.start_soon(self._keep_alive, self._watchdog)
@@ -93,11 +95,10 @@ class _Program:
         if settings.touch_reload:
             group.start_soon(keep_watching_touched, settings.touch_reload, settings.frequency, supervisor.reload)
         if settings.reload:
-            group.start_soon(keep_watching_code, os.getcwd(), supervisor.reload)
+            group.start_soon(keep_watching_code, settings.chdir or os.getcwd(), supervisor.reload)
 
     def _tell_of(self, address: str) -> None:
-        sys.stdout.write(f"aspool {version('aspool')}: {self._supervisor.app} works on {safe(address)}\n")
-        sys.stdout.flush()
+        say(f"aspool {version('aspool')}: {self._supervisor.app} works on {address}")
 
     async def _obey(self, signals: AsyncIterator[Signals]) -> None:
         async for number in signals:
@@ -112,7 +113,7 @@ class _Program:
 
     async def _keep_notifying(self) -> None:
         supervisor, notifier = self._supervisor, self._notifier
-        was_ready, was_reloading = False, False
+        was_ready, was_reloading, told = False, False, ""
         try:
             while True:
                 if not was_ready and len(supervisor.claiming) >= supervisor.wanted:
@@ -121,17 +122,16 @@ class _Program:
                 elif was_ready and supervisor.is_reloading != was_reloading:
                     was_reloading = supervisor.is_reloading
                     (notifier.reloading if was_reloading else notifier.ready)()
-                if supervisor.is_stopping:
-                    notifier.stopping(self._status())
-                else:
-                    notifier.status(self._status())
+                if self._status() != told:
+                    told = self._status()
+                    notifier.status(told)
                 await supervisor.changed()
         finally:
-            notifier.stopping()
+            notifier.stopping(self._status())
 
     def _status(self) -> str:
         claiming, wanted = len(self._supervisor.claiming), self._supervisor.wanted
-        return f"{claiming} of {wanted} workers of {self._supervisor.app} run, {self._supervisor.restarts} restarts"
+        return f"{claiming} of {wanted} workers of {self._supervisor.app} run; deaths: {self._supervisor.deaths}"
 
     async def _keep_alive(self, interval: float) -> None:
         while True:

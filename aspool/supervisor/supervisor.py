@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from anyio import Event, create_task_group, current_time, move_on_after
+from anyio import CancelScope, Event, create_task_group, move_on_after
 
 from ..errors import FAILED, MISUSED, UNUSABLE
 from ..observe.metrics import left_by, nothing
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("aspool.supervisor")
 Start = Callable[[Order, Callable[[WorkerProcess], None]], WorkerProcess]
-LAST_WAIT = 1.7  # seconds after the workers' grace until they are killed: before that they end by themselves
 
 
 class Supervisor:
@@ -39,7 +38,7 @@ class Supervisor:
             for number in range(1, settings.processes + 1)
         ]
         self.wanted = settings.processes
-        self.restarts = 0
+        self.deaths = 0  # of workers, in all
         self.reloads = 0
         self.exit_code = 0
         self.is_reloading = False
@@ -56,6 +55,7 @@ class Supervisor:
     def stop(self, reason: str) -> None:
         """Let the workers drain, then end; a second time: let them hand back what runs."""
         if self._stop.is_set():
+            logger.info("stopping at once (%s): what runs is handed back", reason)
             self._hurry.set()
             return
         logger.info("stopping (%s)", reason)
@@ -120,8 +120,8 @@ class Supervisor:
             changed = self._changed
             now = time.monotonic()
             for place in [place for place in self.places if place.is_open(now)]:
-                if self._filled() < self.wanted:
-                    place.worker = self._start(place)
+                if self._filled() < (self.wanted if self._was_ready else 1):  # if one cannot begin, none can
+                    self._fill(place)
             if all(place.is_done for place in self.places):
                 return
             waits = (place.not_before for place in self.places if place.worker is None)
@@ -131,12 +131,16 @@ class Supervisor:
     def _filled(self) -> int:
         return sum(place.worker is not None for place in self.places)
 
-    def _start(self, place: Place) -> WorkerProcess:
-        if place.starts:
-            self.restarts += 1
-        place.starts += 1
+    def _fill(self, place: Place) -> WorkerProcess | None:
+        """Start a worker in a place; None if that cannot be now."""
         order = Order(self.app, self.settings.as_record(), place.number, os.getpid(), sys.path)
-        process = self._start_process(order, self._heard)
+        try:
+            process = self._start_process(order, self._heard)
+        except OSError as error:
+            wait = place.died(f"no process could be started: {error.strerror}", 0.0)
+            logger.error("worker %d: %s; trying again in %.1f s", place.number, place.last_failure, wait)
+            return None
+        place.worker = process
         self.processes.append(process)
         self._group.start_soon(self._attend, process)
         return process
@@ -154,6 +158,9 @@ class Supervisor:
         wait = place.ended(process, burst=self.settings.burst)
         if wait is None or self.is_stopping:
             return
+        if place.is_replaced:
+            return  # it never claimed, and the one that it was to replace goes on
+        self.deaths += 1
         if not self._was_ready and process.state.exit_code in (MISUSED, UNUSABLE):
             if not self.settings.reload:  # it said why: trying again would not help
                 self.exit_code = process.state.exit_code or FAILED
@@ -162,8 +169,7 @@ class Supervisor:
             place.not_before = math.inf
             logger.error("worker %d cannot begin: waiting until a file changes", process.number)
             return
-        text = "worker %d: %s; the next one is started in %.1f s"
-        logger.error(text, process.number, place.last_failure, wait)
+        logger.error("worker %d: %s; the next one is started in %.1f s", process.number, place.last_failure, wait)
 
     # --- replacing -------------------------------------------------------------------------------------------
 
@@ -173,9 +179,11 @@ class Supervisor:
             self._reload_wanted = Event()
             self.is_reloading = True
             self._wake()
+            had_workers = any(place.worker is not None for place in self.places)
             if await self._reload_all():
                 self.reloads += 1
-                logger.info("reloaded")
+                if had_workers:
+                    logger.info("reloaded")
             self.is_reloading = False
             self._wake()
 
@@ -184,55 +192,59 @@ class Supervisor:
             place.open_at_once()
             self._wake()
             old = place.worker
-            if old is None or self.is_stopping:
-                continue
-            if not await self._replace(place, old):
+            if self.is_stopping or (old is not None and not await self._replace(place, old)):
                 return False
         return True
 
     async def _replace(self, place: Place, old: WorkerProcess) -> bool:
         """Start the successor of a worker; when that claims, let the old one drain. False when it cannot begin."""
-        new = place.worker = self._start(place)
-        while not (new.is_claiming or new.is_leaving):
-            await new.heard.wait()
-        if new.state.ready is None:
+        place.is_replaced = True
+        new = self._fill(place)
+        if new is not None:
+            await self._begins(new)
+        place.is_replaced = False
+        if new is None or new.state.ready is None:
             if place.worker in (new, None) and not old.is_leaving:
                 place.worker, place.not_before = old, -math.inf
-            logger.error("the new worker %d cannot begin: the old ones go on", place.number)
+            if not self.is_stopping:
+                text = "the new worker %d cannot begin (%s): the old ones go on"
+                logger.error(text, place.number, place.last_failure)
             return False
+        old.stop()
         while old.state.exit_code is None:
-            if not old.state.was_asked:
-                old.stop()
             await old.heard.wait()
         return True
+
+    async def _begins(self, new: WorkerProcess) -> None:
+        """Until it claims, or will never. Another reload need not wait for it: something has changed again."""
+        while not (new.is_claiming or new.is_leaving):
+            heard, again = new.heard, self._reload_wanted
+            async with create_task_group() as group:
+                group.start_soon(_first_of, heard, group.cancel_scope)
+                group.start_soon(_first_of, again, group.cancel_scope)
+            if again.is_set():
+                new.kill()
+                while new.state.exit_code is None:
+                    await new.heard.wait()
 
     # --- ending ----------------------------------------------------------------------------------------------
 
     async def _end_all(self) -> None:
+        """Each of them is killed if it does not end in time."""
         for process in self.processes:
-            if not process.state.was_asked:
-                process.stop()
-        deadline = current_time() + self.settings.grace + LAST_WAIT
+            process.stop()
         async with create_task_group() as group:
             group.start_soon(self._hurry_up)
             while self.processes:
-                with move_on_after(max(0.0, deadline - current_time())) as scope:
-                    await self.changed()
-                if scope.cancelled_caught and self.processes:
-                    self._kill_all()
-                    deadline = math.inf
+                await self.changed()
             group.cancel_scope.cancel()
 
     async def _hurry_up(self) -> None:
         await self._hurry.wait()
         for process in self.processes:
             process.stop_now()
-        with move_on_after(LAST_WAIT):
-            while self.processes:
-                await self.changed()
-        self._kill_all()
 
-    def _kill_all(self) -> None:
-        for process in self.processes:
-            logger.error("worker %d (process %d) does not stop, and is killed", process.number, process.pid)
-            process.kill()
+
+async def _first_of(event: Event, scope: CancelScope) -> None:
+    await event.wait()
+    scope.cancel()

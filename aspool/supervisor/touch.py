@@ -1,5 +1,6 @@
 """What makes a supervisor reload by itself: a touched file, or for development any changed Python file."""
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -44,6 +45,7 @@ async def keep_watching_code(directory: str, reload: Reload) -> None:
     """Call `reload` when a Python file below a directory changes, until cancelled."""
     from watchfiles import PythonFilter, awatch
 
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it would tell of each change, as we do
     async for changes in awatch(directory, watch_filter=PythonFilter()):
         names = sorted({_below(path, directory) for _, path in changes})
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""

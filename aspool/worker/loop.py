@@ -328,6 +328,9 @@ class Worker:
 
     async def _drain(self, jobs: CancelScope) -> None:
         self._report(WorkerStopping(self.stop_reason, self.busy))
+        for feed in self._feeds:
+            if feed.board is not None:
+                feed.board.leave()
         with move_on_after(self.settings.grace):
             async with create_task_group() as group:
                 group.start_soon(self._cancel_when_hurried, group.cancel_scope)

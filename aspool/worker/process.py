@@ -49,10 +49,19 @@ class Hooks:
     beside: Callable[[Worker], Awaitable[None]] = _nothing
     observers: Sequence[Observer] = ()
     begin_child: Callable[[Job[Any]], None] | None = None
+    hang_up: str = "SIGHUP"  # what that means, in words
 
 
-def run_worker(spooler: Spooler[Any], settings: WorkerSettings, hooks: Hooks | None = None) -> Worker:
-    """Run a worker in this process until it is stopped, by a signal or by itself; the worker as it ended.
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a worker has ended. `was_hung_up`: by SIGHUP alone, which is blocked now: whoever comes next unblocks it."""
+
+    worker: Worker
+    was_hung_up: bool = False
+
+
+def run_worker(spooler: Spooler[Any], settings: WorkerSettings, hooks: Hooks | None = None) -> Ended:
+    """Run a worker in this process until it is stopped, by a signal or by itself.
 
     SIGTERM, SIGINT and SIGHUP let it drain, a second one of the first two lets it hand back what runs.
     Raises SpoolUnusable when a spool cannot be used, and what the Spooler's resources raise.
@@ -62,11 +71,12 @@ def run_worker(spooler: Spooler[Any], settings: WorkerSettings, hooks: Hooks | N
     worker = Worker(
         spooler, settings, process=hooks.process, observers=(log, *hooks.observers), begin_child=hooks.begin_child
     )
-    try:
-        anyio.run(_serve, worker, hooks.beside, backend_options={"use_uvloop": has_uvloop})
-    except BaseExceptionGroup as group:
-        raise _first(group) from None  # what went wrong, without the task groups around it
-    return worker
+    with _obeying(worker, hooks.hang_up) as signals:
+        try:
+            anyio.run(_serve, worker, hooks.beside, backend_options={"use_uvloop": has_uvloop})
+        except BaseExceptionGroup as group:
+            raise _first(group) from None  # what went wrong, without the task groups around it
+        return Ended(worker, signals.was_hung_up)
 
 
 def _first(group: BaseException) -> BaseException:
@@ -76,11 +86,10 @@ def _first(group: BaseException) -> BaseException:
 
 
 async def _serve(worker: Worker, beside: Callable[[Worker], Awaitable[None]]) -> None:
-    with _obeying(worker):
-        async with anyio.create_task_group() as group:
-            await group.start(_run, worker, group)
-            await beside(worker)
-        await worker.spooler.aclose()
+    async with anyio.create_task_group() as group:
+        await group.start(_run, worker, group)
+        await beside(worker)
+    await worker.spooler.aclose()
     threading.Thread(target=_leave_without_threads, name="aspool-leave", daemon=True).start()
 
 
@@ -95,29 +104,46 @@ async def _run(worker: Worker, group: TaskGroup, *, task_status: TaskStatus[None
 class _Signals:
     """The first signal drains, each later one hands back, but for SIGHUP. Plain handlers interrupt a blocked loop."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, hang_up: str) -> None:
         self._worker = worker
-        self._count = 0
+        self._hang_up = hang_up
+        self._hang_ups = 0
+        self._others = 0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - as signal calls it
-        self._count += number != signal.SIGHUP
-        self._worker.stop_soon(signal.Signals(number).name, at_once=number != signal.SIGHUP and self._count > 1)
+        if number == signal.SIGHUP:
+            self._hang_ups += 1
+            self._worker.stop_soon(self._hang_up)
+        else:
+            self._others += 1
+            self._worker.stop_soon(signal.Signals(number).name, at_once=self._others > 1)
+
+    @property
+    def was_hung_up(self) -> bool:
+        return self._hang_ups > 0 and not self._others
 
 
 @contextmanager
-def _obeying(worker: Worker) -> Iterator[None]:
-    """Only the main thread of a program has signals. Who started it with SIGHUP ignored (nohup) wants it so."""
+def _obeying(worker: Worker, hang_up: str) -> Iterator[_Signals]:
+    """Only the main thread has signals. Who started this program with some ignored (nohup, a shell's &) wants it so."""
+    obey = _Signals(worker, hang_up)
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield obey
         return
-    obey = _Signals(worker)
-    wanted = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    wanted = [number for number in SIGNALS if number == signal.SIGTERM or _is_heard(number)]
     before = {number: signal.signal(number, obey) for number in wanted}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])  # as it was left by the program before this one
     try:
-        yield
+        yield obey
     finally:
+        if obey.was_hung_up:
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _is_heard(number: int) -> bool:
+    return signal.getsignal(number) is not signal.SIG_IGN
 
 
 # --- leaving -----------------------------------------------------------------------------------------------------

@@ -189,7 +189,7 @@ def test_durations(served: Served, app: Path, monkeypatch: pytest.MonkeyPatch, t
     [
         ('procesess = 2\n', "aspool.toml has a key procesess, which is no option; did you mean processes?"),
         ("max-tasks = 2\n", "did you mean max_tasks?"),
-        ("[deploy]\nx = 1\n", "aspool.toml has a key deploy, which is no option"),
+        ("[deploy]\nx = 1\n", "aspool.toml has a table [deploy]: options stand at the top"),
         ('processes = "2"\n', "aspool.toml: processes must be a whole number, not '2'"),
         ("processes = 2.5\n", "processes must be a whole number, not 2.5"),
         ("processes = true\n", "processes must be a whole number, not True"),

@@ -281,7 +281,8 @@ def test_what_only_uwsgi_knows_is_told(files: Path) -> None:
 
 
 def test_a_section_that_is_not_there_is_told(files: Path) -> None:
-    assert read("[uwsg]\nspooler = a\n") == ({}, ["u.ini has no options in a section [uwsgi]"])
+    with pytest.raises(Misuse, match=r"u.ini has no options in a section \[uwsgi\]: name another one, u.ini:SECTION"):
+        read("[uwsg]\nspooler = a\n")
 
 
 def test_a_place_in_another_file(files: Path) -> None:

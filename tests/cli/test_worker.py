@@ -125,7 +125,7 @@ def test_an_application_that_does_not_import(run: Run, app: Path, text: str, sen
     ("name", "sentence"),
     [
         ("nowhere", "there is no module nowhere"),
-        ("app:nothing", "has no attribute 'nothing'; it has app:spooler"),
+        ("app:nothing", "app.py); it has app:spooler"),
         ("app:send_mail", "has send_mail, but that is no Spooler: Task; it has app:spooler"),
         ("app.py", "try app:spooler"),
         ("./app.py:spooler", "try app:spooler"),

@@ -1,8 +1,10 @@
 """Processes of workers that are none: a test says when they are ready, what they say and when they end."""
 
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from errno import EMFILE
 from signal import SIGINT, SIGKILL, SIGTERM, Signals
 
 from anyio import Event, create_task_group, fail_after, lowlevel
@@ -24,6 +26,7 @@ class FakeProcess(WorkerProcess):
         self.state = State()
         self.since = time.time()
         self.heard = Event()
+        self.hurried = Event()
         self.signals: list[Signals] = []
         self._fake_pid = pid
         self._changed = changed
@@ -82,8 +85,12 @@ class Fakes:
         self.started: list[FakeProcess] = []
         self.supervisor = Supervisor("app", settings, self._start)
         self.exit_code: int | None = None
+        self.refuses = 0  # so many more
 
     def _start(self, order: Order, changed: Callable[[WorkerProcess], None]) -> FakeProcess:
+        if self.refuses:
+            self.refuses -= 1
+            raise OSError(EMFILE, os.strerror(EMFILE))
         self.started.append(FakeProcess(order, changed, 1000 + len(self.started)))
         return self.started[-1]
 
@@ -98,11 +105,14 @@ class Fakes:
 
     async def ready(self, count: int) -> Sequence[FakeProcess]:
         """So many have been started in all, and the new ones are ready."""
-        await self.until(lambda: len(self.started) >= count)
-        for process in self.started:
-            if process.state.ready is None and process.state.exit_code is None:
-                process.is_ready()
-        return self.started
+        with fail_after(PATIENCE):
+            while True:
+                for process in self.started:
+                    if process.state.ready is None and process.state.exit_code is None:
+                        process.is_ready()
+                if len(self.started) >= count:
+                    return self.started
+                await lowlevel.checkpoint()
 
     async def settle(self) -> None:
         """Let everybody do what there is to do now."""

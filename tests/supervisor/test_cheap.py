@@ -73,9 +73,36 @@ async def test_an_idle_worker_leaves_and_an_arrival_brings_one(directory: Direct
 
 
 async def test_a_known_moment_brings_one(directory: DirectorySpool) -> None:
-    async with cheap() as (fakes, decides):
+    async with cheap(cheap_idle=0.01) as (fakes, decides):
         await sleeps(fakes, decides, directory, time.time() + 1.1)
         await fakes.until(lambda: len(fakes.started) == 2)
+
+
+async def test_for_a_moment_that_is_near_it_stays(directory: DirectorySpool) -> None:
+    async with cheap(cheap_idle=10.0) as (fakes, decides):
+        await listens(fakes, decides, directory)
+        is_idle(fakes.started[0], time.time() + 5)
+        await fakes.settle()
+        assert not fakes.started[0].was_stopped
+
+
+async def test_a_resumed_task_brings_one(directory: DirectorySpool) -> None:
+    async with cheap() as (fakes, decides):
+        await directory.pause("t")
+        await sleeps(fakes, decides, directory)
+        await directory.resume("t")
+        await fakes.until(lambda: len(fakes.started) == 2)
+
+
+async def test_a_reload_brings_one_which_may_have_other_schedules(directory: DirectorySpool) -> None:
+    async with cheap() as (fakes, decides):
+        await sleeps(fakes, decides, directory)
+        fakes.supervisor.reload("SIGHUP")
+        await fakes.until(lambda: len(fakes.started) == 2)
+        fakes.started[1].is_ready(directory.address)
+        await fakes.settle()
+        is_idle(fakes.started[1])
+        await fakes.until(lambda: fakes.started[1].was_stopped)
 
 
 async def test_what_has_just_arrived_keeps_it(directory: DirectorySpool, monkeypatch: pytest.MonkeyPatch) -> None:

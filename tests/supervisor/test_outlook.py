@@ -24,16 +24,17 @@ async def looked_at(spool: DirectorySpool, **options: object) -> AsyncIterator[t
     async with supervised(**options) as fakes, create_task_group() as group:
         outlook = Outlook(fakes.supervisor)
         group.start_soon(outlook.keep_posting)
-        await fakes.until(lambda: len(fakes.started) == len(fakes.supervisor.places))
+        await fakes.until(lambda: fakes.started)
         yield fakes, outlook
         group.cancel_scope.cancel()
     assert spool.notices() == []
 
 
 async def begun(fakes: Fakes, spool: DirectorySpool) -> None:
-    for process in fakes.started:
-        process.is_ready(spool.address)
-    await fakes.until(spool.notices)
+    while len(fakes.supervisor.claiming) < len(fakes.supervisor.places):
+        fakes.started[-1].is_ready(spool.address)
+        await fakes.settle()
+    await fakes.until(lambda: spool.notices() and spool.notices()[0]["workers"][-1]["state"] == "ready")
 
 
 async def test_it_is_said_in_each_spool(directory: DirectorySpool) -> None:

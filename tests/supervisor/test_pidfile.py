@@ -43,3 +43,22 @@ def test_one_that_cannot_be_written(tmp_path: Path, path: str) -> None:
 def test_no_file_is_wanted() -> None:
     with pidfile.held(None):
         pass
+
+
+@pytest.mark.parametrize("text", ["", "-1", "0", "abc", "9" * 30, "1 2"])
+def test_what_is_no_number_of_a_process(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "pid"
+    with pidfile.held(str(path)):
+        path.write_text(text)
+        with pytest.raises(AspoolError, match="which is no process"):
+            pidfile.process_of(str(path))
+
+
+def test_one_that_was_removed_and_made_by_another_stays(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    with pidfile.held(str(path)):
+        path.unlink()
+        path.write_text("another")
+    assert path.read_text() == "another"
+    with pidfile.held(str(tmp_path / "gone")):
+        (tmp_path / "gone").unlink()

@@ -1,5 +1,7 @@
 """What a supervisor does about its workers, with fake processes."""
 
+from signal import SIGKILL
+
 import pytest
 
 from aspool.supervisor.order import Leaving
@@ -11,12 +13,14 @@ pytestmark = pytest.mark.anyio
 
 async def test_it_keeps_as_many_as_are_wanted() -> None:
     async with supervised(processes=3) as fakes:
+        await fakes.settle()
+        assert len(fakes.started) == 1, "if one cannot begin, none can"
         processes = await fakes.ready(3)
         assert [process.number for process in processes] == [1, 2, 3]
         processes[1].end(-9)
         await fakes.ready(4)
         assert processes[3].number == 2
-        assert (fakes.supervisor.restarts, len(fakes.supervisor.claiming)) == (1, 3)
+        assert (fakes.supervisor.deaths, len(fakes.supervisor.claiming)) == (1, 3)
         assert "was killed by signal 9 after 5.0 s" in fakes.supervisor.places[1].last_failure
 
 
@@ -48,11 +52,27 @@ async def test_one_that_somebody_else_stopped_is_replaced() -> None:
         assert len(fakes.started) == 2
 
 
-async def test_one_that_leaves_at_once_for_no_reason_counts_as_dead() -> None:
-    async with supervised() as fakes:
-        (await fakes.ready(1))[0].end(0, lived=0.1)
+@pytest.mark.parametrize("burst", [False, True])
+async def test_one_that_ends_without_a_word_counts_as_dead(burst: bool) -> None:
+    async with supervised(burst=burst) as fakes:
+        (await fakes.ready(1))[0].end(0)
         await fakes.ready(2)
-        assert fakes.supervisor.places[0].backoff.deaths == 1
+        assert (fakes.supervisor.places[0].backoff.deaths, fakes.supervisor.deaths) == (1, 1)
+
+
+async def test_a_process_that_cannot_be_started_is_tried_again() -> None:
+    async with supervised(processes=2) as fakes:
+        first, second = await fakes.ready(2)
+        fakes.refuses = 3
+        first.end(-9)
+        await fakes.ready(3)
+        assert (fakes.refuses, fakes.started[2].number) == (0, 1)
+        assert "no process could be started: Too many open files" in fakes.supervisor.places[0].last_failure
+        assert not second.was_stopped
+        fakes.refuses = 1
+        fakes.supervisor.reload("SIGHUP")
+        await fakes.until(lambda: not fakes.refuses and not fakes.supervisor.is_reloading)
+        assert fakes.supervisor.claiming == [second, fakes.started[2]]
 
 
 # --- stopping ----------------------------------------------------------------------------------------------------
@@ -82,15 +102,6 @@ async def test_a_second_stop_hurries() -> None:
         await fakes.until(lambda: fakes.exit_code == 0)
 
 
-async def test_what_does_not_stop_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aspool.supervisor.supervisor.LAST_WAIT", 0.01)
-    async with supervised() as fakes:
-        (process,) = await fakes.ready(1)
-        fakes.supervisor.stop("SIGTERM")
-        await fakes.until(lambda: fakes.exit_code == 0)
-        assert process.state.exit_code == -9
-
-
 async def test_each_is_told_to_stop_once() -> None:
     async with supervised(grace=60.0) as fakes:
         (old,) = await fakes.ready(1)
@@ -108,11 +119,11 @@ async def test_each_is_told_to_stop_once() -> None:
 @pytest.mark.parametrize("code", [2, 3])
 async def test_an_application_that_cannot_begin_ends_it(code: int) -> None:
     async with supervised(processes=2) as fakes:
-        await fakes.until(lambda: len(fakes.started) == 2)
+        await fakes.until(lambda: fakes.started)
+        await fakes.settle()
         fakes.started[0].end(code, lived=0.1)
-        fakes.started[1].end(code, lived=0.1)
         await fakes.until(lambda: fakes.exit_code is not None)
-        assert fakes.exit_code == code
+        assert (fakes.exit_code, len(fakes.started)) == (code, 1), "what one says need not be said by all"
 
 
 async def test_while_it_is_developed_it_waits_for_the_fix() -> None:
@@ -166,7 +177,7 @@ async def test_a_reload_replaces_one_after_another_the_new_one_first() -> None:
             fakes.started[old].drain()
         await fakes.until(lambda: fakes.supervisor.reloads == 1)
         assert [process.number for process in fakes.started[3:]] == [1, 2, 3]
-        assert (fakes.supervisor.restarts, len(fakes.supervisor.processes)) == (3, 3)
+        assert (fakes.supervisor.deaths, len(fakes.supervisor.processes)) == (0, 3)
 
 
 @pytest.mark.parametrize("code", [1, 2, -11])
@@ -208,6 +219,20 @@ async def test_both_that_die_are_replaced_by_one() -> None:
         await fakes.ready(3)
         await fakes.settle()
         assert len(fakes.started) == 3
+
+
+async def test_another_reload_does_not_wait_for_a_new_one_that_never_begins() -> None:
+    async with supervised() as fakes:
+        (old,) = await fakes.ready(1)
+        fakes.supervisor.reload("SIGHUP")
+        await fakes.until(lambda: len(fakes.started) == 2)
+        fakes.supervisor.reload("SIGHUP")
+        await fakes.until(lambda: len(fakes.started) == 3)
+        assert fakes.started[1].signals == [SIGKILL]
+        fakes.started[2].is_ready()
+        await fakes.until(lambda: old.was_stopped)
+        old.drain()
+        await fakes.until(lambda: fakes.supervisor.reloads == 1)
 
 
 async def test_a_stop_while_it_reloads_ends_all() -> None:

@@ -57,6 +57,8 @@ def _value(path: str, key: str, value: Any) -> Any:
     if key in OTHER_KEYS:
         return _fitting(path, key, value, None if isinstance(value, str) else "a text")
     option = OPTIONS.get(key)
+    if isinstance(value, dict) and option is None:
+        raise Misuse(f"{path} has a table [{key}]: options stand at the top, without a table")
     if option is None:
         raise Misuse(f"{path} has a key {key}, which is no option{did_you_mean(key, [*OPTIONS, *OTHER_KEYS])}")
     if isinstance(value, str) and kind(option) in (int, float):

@@ -58,7 +58,7 @@ class UwsgiIni:
         found = self._read_lines(path, section or "uwsgi", lines)
         self._depth -= 1
         if not found:
-            self.warnings.append(f"{path} has no options in a section [{section or 'uwsgi'}]")
+            raise Misuse(f"{path} has no options in a section [{section or 'uwsgi'}]: name another one, {path}:SECTION")
 
     def _read_lines(self, path: str, wanted: str, lines: list[str]) -> bool:
         section, found = "", False

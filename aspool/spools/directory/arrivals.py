@@ -3,43 +3,49 @@
 import os
 from collections.abc import Callable
 
-from anyio import move_on_after, sleep, to_thread, wait_readable
+from anyio import move_on_after, sleep_forever, to_thread, wait_readable
 
 from ...errors import SpoolUnusable
+from . import schedules
+from .limits import paused
 from .names import PREFIX
-from .tree import DEEPEST, Place, Tree
+from .tree import DEEPEST, PRIVATE, Place, Tree
 from .watch import Appeared, Watch, start_watching
 
-
-async def announce(tree: Tree, frequency: float, arrived: Callable[[], None]) -> None:
-    """Call `arrived` whenever a message may have come, until cancelled; where no events are to be had, by polling."""
-    await to_thread.run_sync(tree.open)
-    watch = start_watching()
-    try:
-        await _Arrivals(tree, watch, arrived).watch_until_cancelled(frequency)
-    finally:
-        if watch is not None:
-            watch.close()
+AREAS = (paused.AREA, schedules.AREA)  # private directories
 
 
-class _Arrivals:
-    def __init__(self, tree: Tree, watch: Watch | None, arrived: Callable[[], None]) -> None:
+class Arrivals:
+    """Watches one directory. `arrived` is called when a message may have come, `changed` for pauses and schedules."""
+
+    def __init__(self, tree: Tree, arrived: Callable[[], None], changed: Callable[[], None]) -> None:
         self._tree = tree
-        self._watch = watch
         self._arrived = arrived
+        self._changed = changed
+        self._watch: Watch | None = None
         self._mtimes: dict[str, int] = {}
 
-    async def watch_until_cancelled(self, frequency: float) -> None:
-        self._arrived()
+    async def keep_announcing(self, frequency: float) -> None:
+        """Until cancelled; where no events are to be had, by polling. Raises SpoolUnusable."""
+        await to_thread.run_sync(self._tree.open)
+        self._watch = start_watching()
+        try:
+            self._arrived()
+            while True:
+                await self._look_at_all()
+                with move_on_after(frequency):  # events may be lost, and the directory replaced
+                    await self._hear_all()
+        finally:
+            if self._watch is not None:
+                self._watch.close()
+
+    async def _hear_all(self) -> None:
+        if self._watch is None:
+            await sleep_forever()
+            return
         while True:
-            await self._look_at_all()
-            if self._watch is None:
-                await sleep(frequency)
-                continue
-            with move_on_after(frequency):  # events may be lost, and the directory replaced
-                while True:
-                    await wait_readable(self._watch.fd)
-                    self._hear(self._watch)
+            await wait_readable(self._watch.fd)
+            self._hear(self._watch)
 
     async def _look_at_all(self) -> None:
         try:
@@ -49,6 +55,7 @@ class _Arrivals:
             return
         if was_replaced or (self._watch is None and self._mtimes != before):
             self._arrived()
+            self._changed()
 
     def _reopen_if_replaced(self) -> bool:
         if self._tree.is_open and not self._tree.is_gone():
@@ -61,6 +68,10 @@ class _Arrivals:
     def _mtimes_now(self) -> dict[str, int]:
         """When each place changed last; every place is watched from now on."""
         mtimes = {}
+        for area in AREAS:
+            mtimes[f"{PRIVATE}/{area}"] = os.fstat(self._tree.area(area)).st_mtime_ns
+            if self._watch is not None:
+                self._watch.add_area(Place(area, self._tree.area(area)))
         paths = [""]
         while paths:
             path = paths.pop()
@@ -80,6 +91,8 @@ class _Arrivals:
 
     def _hear(self, watch: Watch) -> None:
         events = watch.read()
+        if events is None or any(event.place.path in AREAS for event in events):
+            self._changed()
         if events is None or any(_is_arrival(event) for event in events):
             self._arrived()
         for event in events or ():
@@ -92,6 +105,8 @@ class _Arrivals:
 
 def _is_arrival(event: Appeared) -> bool:
     """A message; or a new priority, which may hold some already."""
+    if event.place.path in AREAS:
+        return False
     return _is_priority(event.name) if event.is_directory else event.name.startswith(PREFIX)
 
 

@@ -19,7 +19,7 @@ from ...protocol import Board, Claim, Follower, Stored, Whereabouts, WorkerSide
 from ...turn import Decide, Kept, Taken
 from ..options import checked_concurrency
 from ..readers import chunks_async, in_memory, readable
-from .arrivals import announce
+from .arrivals import Arrivals
 from .browse import Browser
 from .draft import Draft
 from .finish import Finisher
@@ -109,9 +109,12 @@ class DirectorySpool(Browser):
         """What the living supervisors say."""
         return notices(self.path / PRIVATE / "workers")
 
-    async def announce(self, frequency: float, arrived: Callable[[], None]) -> None:
-        """Call `arrived` whenever a message may have come in, until cancelled. Raises SpoolUnusable."""
-        await announce(self._tree, frequency, arrived)
+    async def announce(self, frequency: float, arrived: Callable[[], None], changed: Callable[[], None]) -> None:
+        """Call `arrived` whenever a message may have come in, and `changed` for pauses and schedules, until cancelled.
+
+        Raises SpoolUnusable.
+        """
+        await Arrivals(self._tree, arrived, changed).keep_announcing(frequency)
 
     async def open(self) -> None:
         """Open it now, instead of when it is first used. Raises SpoolUnusable."""

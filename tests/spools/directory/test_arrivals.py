@@ -14,12 +14,15 @@ from aspool.spools.directory import arrivals
 from aspool.spools.directory.tree import Place
 from aspool.spools.directory.watch import Appeared
 from aspool.testing.conformance import message
+from aspool.turn import Turn
 
 pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def announced(spool: DirectorySpool, frequency: float = 1000.0) -> AsyncIterator[Callable[[int], anyio.Event]]:
+async def announced(
+    spool: DirectorySpool, frequency: float = 1000.0, changed: Callable[[], None] = lambda: None
+) -> AsyncIterator[Callable[[int], anyio.Event]]:
     """An event that is set once so many arrivals were told."""
     told: list[anyio.Event] = []
     count = 0
@@ -43,7 +46,7 @@ async def announced(spool: DirectorySpool, frequency: float = 1000.0) -> AsyncIt
     wanted: dict[anyio.Event, int] = {}
     with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
-            group.start_soon(spool.announce, frequency, arrived)
+            group.start_soon(spool.announce, frequency, arrived, changed)
             await after(1).wait()
             yield after
             group.cancel_scope.cancel()
@@ -73,6 +76,22 @@ async def test_what_workers_do_in_private_is_not() -> None:
         assert not arrivals._is_arrival(Appeared(Place("", -1), ".aspool", is_directory))
 
 
+async def test_pauses_and_schedules_are_told_of(directory: DirectorySpool) -> None:
+    changes: list[anyio.Event] = [anyio.Event()]
+
+    def changed() -> None:
+        changes[-1].set()
+
+    async with announced(directory, changed=changed) as arrived:
+        number = await until_watched(directory, arrived)
+        other = DirectorySpool(directory.path)
+        for change in (other.pause("t"), other.resume("t"), other.turn("tick", lambda *_: Turn(record=b"{}"))):
+            changes.append(anyio.Event())
+            await change
+            await changes[-1].wait()
+        assert not arrived(number + 1).is_set()
+
+
 async def test_without_events_it_looks(directory: DirectorySpool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrivals, "start_watching", lambda: None)
     async with announced(directory, 0.01) as arrived:
@@ -89,4 +108,4 @@ async def test_a_directory_that_was_replaced_is_watched_again(directory: Directo
 
 async def test_a_spool_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(SpoolUnusable):
-        await DirectorySpool(tmp_path / "no" / "spool").announce(1.0, lambda: None)
+        await DirectorySpool(tmp_path / "no" / "spool").announce(1.0, lambda: None, lambda: None)
