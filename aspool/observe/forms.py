@@ -12,6 +12,7 @@ from ..escape import safe
 from .job_records import Names, names_of
 
 TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+WORKER = "aspool.worker"  # its logger
 INDENT = "    "  # of what follows the first line of an event: whatever begins further left is an event of its own
 DEEPEST = 8  # levels of an extra value in JSON
 _NUMBERS = 2**63
@@ -22,11 +23,13 @@ _JOB_LOG = {"aspool_id", "aspool_task", "aspool_attempt"}
 class TextFormatter(logging.Formatter):
     """One event per line, for people; its further lines (a traceback, say) are indented.
 
-    Lines of user code begin with the task, the id and the attempt of the job that wrote them.
+    Lines of user code begin with the task, the id and the attempt of the job that wrote them; those of a worker say
+    which of several it is.
     """
 
-    def __init__(self, fmt: str = TEXT) -> None:
+    def __init__(self, fmt: str = TEXT, worker: int | None = None) -> None:
         super().__init__(fmt)
+        self._worker = worker
         self._marks = "(task_id)" not in fmt
 
     def format(self, record: logging.LogRecord) -> str:
@@ -36,15 +39,25 @@ class TextFormatter(logging.Formatter):
             text = f"{_mark(names)}{text}"
         parts = (text, _traceback(self, record), record.stack_info)
         shown = copy.copy(record)  # other handlers have forms of their own
-        shown.name, shown.msg, shown.args = safe(record.name), _indented("\n".join(filter(None, parts))), None
+        shown.name, shown.msg, shown.args = self._name(record), _indented("\n".join(filter(None, parts))), None
         shown.exc_info = shown.exc_text = shown.stack_info = None
         return super().format(shown)
 
 
+    def _name(self, record: logging.LogRecord) -> str:
+        name = safe(record.name)
+        return name if self._worker is None or name != WORKER else f"{name} {self._worker}"
+
+
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line, pure ASCII: time, level, logger, message, pid; task, task_id and attempt within a job;
-    exception and stack; and what was given as `extra`. An extra called like one of these gets "extra_" before it.
+    """One JSON object per line, pure ASCII: time, level, logger, message, pid; worker, under a supervisor; task,
+    task_id and attempt within a job; exception and stack; and what was given as `extra`. An extra called like one of
+    these gets "extra_" before it.
     """
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._worker = worker
 
     def format(self, record: logging.LogRecord) -> str:
         """The event as JSON. Never fails."""
@@ -57,6 +70,8 @@ class JsonFormatter(logging.Formatter):
             "message": message.removeprefix(_mark(names)) if "aspool_id" in record.__dict__ else message,
             "pid": record.process,
         }
+        if self._worker is not None:
+            told["worker"] = self._worker
         if names.task_id:
             told |= {"task": names.task, "task_id": names.task_id, "attempt": names.attempt}
         if exception := _traceback(self, record):

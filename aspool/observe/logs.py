@@ -40,6 +40,7 @@ class LogsOfChildren:
     form: str
     config: str | None = None
     width: int = 0  # of the terminal of `form` "rich"
+    worker: int | None = None  # which of several
 
     def __call__(self, job: Job[Any]) -> None:
         """Set up logging once; what the application has set up itself stays as it is. Never fails."""
@@ -55,17 +56,18 @@ def _set_up_child(logs: LogsOfChildren) -> None:
         logging.getLogger("aspool.worker").warning("%s", error)
 
 
-def set_up_logs(settings: Settings) -> LogsOfChildren:
+def set_up_logs(settings: Settings, worker: int | None = None) -> LogsOfChildren:
     """Log to stderr as the settings say; an application that set up logging itself keeps what it set up.
 
-    Call it after the application was imported. The answer is for the processes of jobs.
+    Call it after the application was imported. The answer is for the processes of jobs. `worker` is which of several
+    this is.
     `log_format` "rich" is "text" where stderr is no terminal. Raises CallError if `log_config` cannot be used.
     """
     rich = settings.log_format == "rich"
     form = "text" if rich and not sys.stderr.isatty() else settings.log_format
     config = None if settings.log_config is None else os.path.abspath(settings.log_config)
     width = os.get_terminal_size(sys.stderr.fileno()).columns if form == "rich" else 0
-    logs = LogsOfChildren(settings.log_level, form, config, width)
+    logs = LogsOfChildren(settings.log_level, form, config, width, worker)
     know_jobs()
     _set_up(logs, logging.StreamHandler(sys.stderr))
     return logs
@@ -80,18 +82,19 @@ def _set_up(logs: LogsOfChildren, handler: logging.Handler) -> None:
     if logging.root.handlers:
         return
     if logs.form == "rich":
-        handler = _rich_handler(logs.width)
+        handler = _rich_handler(logs)
     else:
-        handler.setFormatter(JsonFormatter() if logs.form == "json" else TextFormatter())
+        form = JsonFormatter(logs.worker) if logs.form == "json" else TextFormatter(worker=logs.worker)
+        handler.setFormatter(form)
     logging.root.addHandler(handler)
     logging.root.setLevel(level)
 
 
-def _rich_handler(width: int) -> logging.Handler:
+def _rich_handler(logs: LogsOfChildren) -> logging.Handler:
     from rich.console import Console
     from rich.logging import RichHandler
 
-    console = Console(stderr=True, force_terminal=True, width=width or None)
+    console = Console(stderr=True, force_terminal=True, width=logs.width or None)
     handler = RichHandler(console=console, show_path=False, markup=False, log_time_format="%X")
     handler.setFormatter(TextFormatter("%(message)s"))
     return handler

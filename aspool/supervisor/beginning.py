@@ -23,8 +23,8 @@ class Begun:
     logs: LogsOfChildren
 
 
-def begin(app: str, settings: Settings) -> Begun:
-    """Import an application, in its directory, and give it its spools.
+def begin(app: str, settings: Settings, worker: int | None = None) -> Begun:
+    """Import an application, in its directory, and give it its spools. `worker` is which of several this is.
 
     Raises ApplicationUnusable, CallError for settings that do not fit, OSError when the directory is not there.
     """
@@ -35,7 +35,7 @@ def begin(app: str, settings: Settings) -> Begun:
     for name in settings.imports:
         imported(name)
     spooler = load_spooler(app)
-    logs = set_up_logs(settings)  # what the application has set up itself stays
+    logs = set_up_logs(settings, worker)  # what the application has set up itself stays
     apply_spools(spooler, settings)
     fitting, warning = fitted(settings)
     if warning is not None:

@@ -82,7 +82,7 @@ class _Child:
         self._counts: Counts | None = None
 
     def run(self) -> int:
-        begun = begin(self._order.app, self._settings)
+        begun = begin(self._order.app, self._settings, self._order.number)
         _hear_signals()
         if begun.settings.health is not None:
             self._counts = Counts(begun.spooler.tasks)

@@ -21,7 +21,7 @@ logger = logging.getLogger("aspool.supervisor")
 BEGIN = "from aspool.supervisor.child import main; raise SystemExit(main({0}, {1}))"
 LATE = 1.9  # seconds behind its deadline after which a worker is taken for blocked: its own watchdog acts before that
 TARDY = 0.3  # seconds: if we ourselves look so much later than we wanted, the machine had no time for anybody
-LAST_WAIT = 1.7  # seconds after its grace until a worker is killed: before that it ends by itself
+LAST_WAIT = 1.9  # seconds after its grace until a worker is killed: before that it ends by itself
 DUMP_WAIT = 0.1  # seconds for it to say where it hangs
 MOST_STACKS = 64 * 1024  # bytes
 
@@ -53,8 +53,8 @@ class WorkerProcess:
         self.hurried = Event()
         self._changed = changed
         self._born = time.monotonic()
-        self._stacks = _stacks_file()
         self._link, theirs = pair()
+        self._stacks = _stacks_file()
         try:
             self._process = _start(theirs.fileno(), -1 if self._stacks is None else self._stacks)
         except OSError:

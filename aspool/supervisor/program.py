@@ -112,22 +112,21 @@ class _Program:
     # --- systemd ---------------------------------------------------------------------------------------------
 
     async def _keep_notifying(self) -> None:
+        """Say how it stands whenever that is another: told once, as systemd writes a line for each."""
         supervisor, notifier = self._supervisor, self._notifier
         was_ready, was_reloading, told = False, False, ""
-        try:
-            while True:
-                if not was_ready and len(supervisor.claiming) >= supervisor.wanted:
-                    was_ready = True
-                    notifier.ready(self._status())
-                elif was_ready and supervisor.is_reloading != was_reloading:
-                    was_reloading = supervisor.is_reloading
-                    (notifier.reloading if was_reloading else notifier.ready)()
-                if self._status() != told:
-                    told = self._status()
-                    notifier.status(told)
-                await supervisor.changed()
-        finally:
-            notifier.stopping(self._status())
+        while not supervisor.is_stopping:
+            if not was_ready and len(supervisor.claiming) >= supervisor.wanted:
+                was_ready = True
+                notifier.ready(self._status())
+            elif was_ready and supervisor.is_reloading != was_reloading:
+                was_reloading = supervisor.is_reloading
+                (notifier.reloading if was_reloading else notifier.ready)()
+            if self._status() != told:
+                told = self._status()
+                notifier.status(told)
+            await supervisor.changed()
+        notifier.stopping(self._status())
 
     def _status(self) -> str:
         claiming, wanted = len(self._supervisor.claiming), self._supervisor.wanted

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from anyio import CancelScope, Event, create_task_group, move_on_after
 
-from ..errors import FAILED, MISUSED, UNUSABLE
+from ..errors import MISUSED, UNUSABLE
 from ..observe.metrics import left_by, nothing
 from ..settings import Settings
 from .backoff import Backoff
@@ -163,7 +163,7 @@ class Supervisor:
         self.deaths += 1
         if not self._was_ready and process.state.exit_code in (MISUSED, UNUSABLE):
             if not self.settings.reload:  # it said why: trying again would not help
-                self.exit_code = process.state.exit_code or FAILED
+                self.exit_code = process.state.exit_code
                 self.stop(f"worker {process.number} cannot begin")
                 return
             place.not_before = math.inf

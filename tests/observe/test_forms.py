@@ -222,3 +222,12 @@ def test_an_error_that_cannot_be_shown() -> None:
 
 def test_plain_values_stay() -> None:
     assert plain({"a": [1, 2.5, "ü", None]}) == {"a": [1, 2.5, "ü", None]}
+
+
+def test_one_of_several_workers_says_which() -> None:
+    made = record("ready: %s", "/spool", name="aspool.worker", names=Names())
+    assert TextFormatter(worker=2).format(made).endswith(" WARNING aspool.worker 2: ready: /spool")
+    assert json.loads(JsonFormatter(2).format(made))["worker"] == 2
+    assert "worker" not in read(made)
+    theirs = record("hello")
+    assert TextFormatter(worker=2).format(theirs) == text(theirs), "lines of a task have its id"
