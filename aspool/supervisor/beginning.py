@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..application import imported, load_spooler
+from ..errors import CallError
 from ..observe.logs import LogsOfChildren, set_up_logs
 from ..placing import apply_spools
 from ..settings import Settings
@@ -26,12 +27,15 @@ class Begun:
 def begin(app: str, settings: Settings, worker: int | None = None) -> Begun:
     """Import an application, in its directory, and give it its spools. `worker` is which of several this is.
 
-    Raises ApplicationUnusable, CallError for settings that do not fit, OSError when the directory is not there.
+    Raises ApplicationUnusable, and CallError for settings that do not fit.
     """
     if settings.chdir is not None:
         if os.getcwd() not in sys.path:
             sys.path.insert(0, os.getcwd())  # where it was started is importable too
-        os.chdir(settings.chdir)
+        try:
+            os.chdir(settings.chdir)
+        except OSError as error:
+            raise CallError(f"chdir={settings.chdir} cannot be: {error.strerror}") from error
     for name in settings.imports:
         imported(name)
     spooler = load_spooler(app)

@@ -152,3 +152,18 @@ def test_a_spool_that_cannot_be_used(start_worker: Start, app: Path) -> None:
 )
 def test_options_out_of_range(run: Run, option: str) -> None:
     assert run("worker", "app", option).exit_code == 2
+
+
+def test_a_directory_that_is_not_there(run: Run, app: Path) -> None:
+    result = run("worker", "app", "--chdir", "nowhere")
+    assert (result.exit_code, result.stderr) == (
+        2, f"aspool: chdir={app}/nowhere cannot be: No such file or directory\n"
+    )  # fmt: skip
+
+
+def test_an_application_in_another_directory(start_worker: Start, app: Path) -> None:
+    """The directory where it was started is importable too."""
+    (app / "elsewhere").mkdir()
+    code, output = start_worker("app", "--chdir", "elsewhere", "--burst").end()
+    assert code == 0
+    assert f"works on {app}/elsewhere/spool" in output
