@@ -1,4 +1,4 @@
-"""A uwsgi.ini: read as the real uWSGI reads it (if pyuwsgi is there, of the extra `bench`), and what becomes of it."""
+"""A uwsgi.ini: read as the real uWSGI reads it (if pyuwsgi is there), and what becomes of it."""
 
 import os
 import shutil
@@ -181,7 +181,7 @@ def theirs(name: str) -> list[tuple[str, str]]:
     return [(key, value) for key, value in pairs[1:] if key not in OURS and not key.startswith(NOT_KEPT)]
 
 
-@pytest.mark.skipif(UWSGI is None, reason="pyuwsgi, of the extra bench, is not installed")
+@pytest.mark.skipif(UWSGI is None, reason="pyuwsgi is not installed")
 @pytest.mark.parametrize(
     "text",
     [MAGIC, LINES, REFERENCES, BLOCKS, INCLUDES],
