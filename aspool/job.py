@@ -382,3 +382,9 @@ def current_job() -> Job[Any]:
 def enter_job(job: Job[Any] | None) -> None:
     """Make `job` the current one of this context, or none (the worker's part)."""
     _current.set(job)
+
+
+def job_of(task: object) -> Job[Any] | None:
+    """The job that an asyncio task belongs to, from any thread; None where that cannot be told, before Python 3.12."""
+    context = getattr(task, "get_context", None)
+    return None if context is None else context().get(_current)

@@ -11,10 +11,12 @@ from asyncio import AbstractEventLoop, TimerHandle, get_running_loop
 from collections.abc import Callable, Collection, Mapping
 
 from ..failures import Failure
+from ..job import job_of
 from .lanes import Lanes
 from .leaving import Leaving
 from .overdue import report_of
 from .own_process import OwnProcess
+from .report import logger
 from .run import Run
 from .watchdog import Watchdog
 
@@ -56,6 +58,14 @@ class Ending:
         if self._end_at < math.inf:  # it was asked to stop before
             self._arm()
             self._watchdog.look()
+
+    def relax(self) -> None:
+        """No job runs any more: what is left to be closed may take its time."""
+        if not self._running:
+            self._end_at = self._armed_for = math.inf
+            if self._timer is not None:
+                self._timer.cancel()
+            self._tell()
 
     def close(self) -> None:
         """It has ended by itself."""
@@ -131,11 +141,25 @@ class Ending:
         """The event loop does not answer, at a moment when it should. In the thread of the watchdog."""
         now = time.monotonic()
         guilty = self._guilty(now)
-        if not guilty and now < self._end_at:  # what was expected has ended, and who blocks the loop may do so
+        if guilty or now >= self._end_at:
+            reason = next((_why(run, what) for run, what in guilty.items()), self._reason)
+            self._leaving.leave(reason, lambda: self._charge_all(guilty))
+        elif overdue := self._overdue(now):
+            self._leave_to_the_marks(overdue[0])
+        else:  # what was expected has ended, and who blocks the loop may do so
             self.look_at(min((run.overdue_at for run in list(self._running)), default=math.inf))
-            return
-        reason = next((_why(run, what) for run, what in guilty.items()), self._reason)
-        self._leaving.leave(reason, lambda: self._charge_all(guilty))
+
+    def _leave_to_the_marks(self, victim: Run) -> None:
+        """Nobody can tell who it is: as if the worker had died, which is counted until that one runs alone."""
+        reason = f"harakiri: something blocks the event loop, and {victim.task.name} {victim.job.id} cannot be stopped"
+        self._stopped(reason)
+        logger.error("%s", report_of(victim, reason))
+        self._process.leave(reason, 1)
+
+    def _overdue(self, now: float) -> list[Run]:
+        """Those beyond their harakiri, the oldest first."""
+        found = [run for run in list(self._running) if run.is_beyond_harakiri(now)]
+        return sorted(found, key=lambda run: run.overdue_at)
 
     def _charge_all(self, guilty: Mapping[Run, str]) -> None:
         for run, what in guilty.items():
@@ -145,20 +169,24 @@ class Ending:
 
     def _guilty(self, now: float) -> dict[Run, str]:
         """Whom that is to be charged to: overdue jobs that were told to stop, or the one that kept them from that."""
-        overdue = sorted((run for run in list(self._running) if run.overdue_at <= now), key=lambda run: run.overdue_at)
+        overdue = self._overdue(now)
         current = self._current()
         guilty = {run: DOES_NOT_STOP for run in overdue if run.was_told_to_stop}
         if current is not None and (current in overdue or (overdue and not guilty)):
             guilty = {current: BLOCKS} | guilty
-        return guilty or dict.fromkeys(overdue[:1], DOES_NOT_STOP)
+        return guilty
 
     def _current(self) -> Run | None:
-        """The run that the event loop is in."""
+        """The run that the event loop is in, as far as that can be told: itself, or a task that it has started."""
         try:
             task = asyncio.current_task(self._loop)
         except RuntimeError:
             return None
-        return next((run for run in list(self._running) if task is not None and run.loop_task is task), None)
+        if task is None:
+            return None
+        job = job_of(task)
+        runs = list(self._running)
+        return next((run for run in runs if run.loop_task is task or (job is not None and run.job is job)), None)
 
 
 def _why(run: Run, what: str) -> str:

@@ -3,6 +3,7 @@
 Nothing here touches the spool; the lanes settle.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -135,6 +136,8 @@ class Execution:
         if run.thread is not None and run.thread.is_running:
             return  # it was abandoned: it stays on the board
         self.running.discard(run)
+        if run.overdue_at < math.inf:
+            self.side.no_longer_overdue()
         run.job.leave_side()
         if self.side.board is not None and run.seat is not None:
             self.side.board.free(run.seat)

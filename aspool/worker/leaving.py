@@ -48,7 +48,10 @@ class Leaving:
         if not self._begins.acquire(blocking=False):
             return
         is_done = threading.Event()
-        start_new_thread(self._leave_later, (is_done, reason))
+        try:
+            start_new_thread(self._leave_later, (is_done, reason))
+        except RuntimeError:
+            pass  # there are as many threads as may be: then nobody hurries us
         try:
             charge()
             self._settle()

@@ -283,6 +283,7 @@ class Worker:
                         await feed.lanes.hand_back_rest()
             if self._ending is not None:
                 self._ending.leave_if_charged()
+                self._ending.relax()
 
     def _lanes(self, feed: Feed, runners: Runners, resources: Any, jobs: TaskGroup) -> Lanes:
         grace, under_test = self.settings.harakiri_grace, self.spooler.is_under_test
@@ -297,6 +298,7 @@ class Worker:
             under_test,
             fired,
             overdue,
+            self._overdue.ended,
             feed.is_spooled,
         )
         heard = self._observers not in ((log,), (quiet_log,))

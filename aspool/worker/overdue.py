@@ -12,14 +12,15 @@ from . import stacks
 from .run import Run
 
 LATE = 0.3  # seconds
+SETTLED = 0.25  # seconds after the end of a job until what was expected of it is forgotten
 MERCY = 1.0  # seconds more, after a look that was so late that jobs may have been stopped just now
 
 
 class OverdueReports:
     """Reports the overdue among the running jobs of a worker.
 
-    `found` is called with each, and the text of the report; `armed` with the moment of the next look, of the loop's
-    clock, whenever that changes.
+    `found` is called with each that is beyond its harakiri, and the text of the report; `armed` with the moment of the
+    next look, of the loop's clock, whenever that changes.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class OverdueReports:
         self._armed = armed
         self._timer: TimerHandle | None = None
         self._had_mercy = False  # at its last look
+        self._is_forgetting = False
         self._next = math.inf  # of the loop's clock: when it looks
 
     def expect(self, moment: float) -> None:
@@ -42,6 +44,22 @@ class OverdueReports:
         if moment < self._next:
             self._arm(moment)
             self._armed(moment)
+
+    def ended(self) -> None:
+        """A job has ended that might have become overdue: soon nothing is expected of it any more."""
+        if not self._is_forgetting and self._next < math.inf:
+            self._is_forgetting = True
+            get_running_loop().call_later(SETTLED, self._forget)
+
+    def _forget(self) -> None:
+        self._is_forgetting = False
+        moment = self._earliest()
+        if moment > self._next and not self._had_mercy:
+            self._arm(moment)
+            self._armed(moment)
+
+    def _earliest(self) -> float:
+        return min((run.overdue_at for run in self._running if not run.is_overdue), default=math.inf)
 
     def _arm(self, moment: float) -> None:
         if self._timer is not None:
@@ -60,14 +78,18 @@ class OverdueReports:
             for run in [run for run in self._running if run.overdue_at <= now and not run.is_overdue]:
                 self._tell(run)
             # What was extended meanwhile has moved, and what has ended is no longer here.
-            self._arm(min((run.overdue_at for run in self._running if not run.is_overdue), default=math.inf))
+            self._arm(self._earliest())
         self._armed(self._next)
 
     def _tell(self, run: Run) -> None:
-        run.is_overdue = True
         text = report_of(run, f"{run.task.name} {run.job.id} does not stop")
         self._report(JobOverdue(run.job.id, run.task.name, text))
-        self._found(run, text)
+        if run.is_beyond_harakiri(get_running_loop().time()):
+            run.is_overdue = True
+            self._found(run, text)
+        else:  # its caller wanted it to stop, which ends no worker; its harakiri may still
+            run.is_overdue = run.harakiri is None
+            run.overdue_at = run.harakiri_ends + run.side.harakiri_grace
 
     def close(self) -> None:
         """Look no more."""

@@ -2,8 +2,8 @@
 
 import importlib.util
 import os
+import select
 import signal
-import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -32,8 +32,13 @@ async def _nothing(worker: Worker) -> None:
 
 def _leave(reason: str, exit_code: int) -> NoReturn:
     """At once: nothing that might wait for a lock of a job that hangs."""
-    os.write(2, f"aspool: leaving: {reason}\n".encode(errors="backslashreplace"))
-    os._exit(exit_code)
+    try:
+        if select.select((), (2,), (), 0)[1]:  # nobody reads it, perhaps
+            os.write(2, f"aspool: leaving: {reason}\n".encode(errors="backslashreplace"))
+    except (OSError, ValueError):
+        pass
+    finally:
+        os._exit(exit_code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +168,6 @@ def _leave_without_threads() -> None:
             "a thread does not stop" if len(stuck) == 1 else "threads do not stop",
             ", ".join(thread.name for thread in stuck),
         )
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(0)
 
 

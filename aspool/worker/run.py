@@ -41,6 +41,7 @@ class RunSide:
     is_under_test: bool = False  # a process of its own would import an application that is not
     fired: Callable[[Spool, Message, Outcome, float], None] = lambda *_: None  # a run for a schedule has ended
     overdue_from: Callable[[float], None] = lambda _: None  # of the loop's clock; a run should have ended by then
+    no_longer_overdue: Callable[[], None] = lambda: None  # such a run has ended
     is_spooled: bool = True  # not only in this worker's memory
 
 
@@ -134,6 +135,15 @@ class Run:
     def was_told_to_stop(self) -> bool:
         """Whether it was cancelled, by harakiri or its ticket: an event loop that is blocked cannot do so."""
         return self.is_cancelled or (self.scope is not None and self.scope.cancel_called)
+
+    @property
+    def harakiri_ends(self) -> float:
+        """When it is stopped, of the loop's clock; inf: never."""
+        return math.inf if self.scope is None or self.harakiri is None else self.scope.deadline
+
+    def is_beyond_harakiri(self, now: float) -> bool:
+        """Whether it should have ended, and that was not only its caller's wish."""
+        return self.overdue_at <= now and (not self.is_cancelled or self.harakiri_ends <= now)
 
     def stack(self) -> str:
         """Where the job is now, as far as this process can see."""

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +127,29 @@ async def test_a_thread_that_does_not_stop(spooler: Spooler) -> None:
     assert dead.attempt == 1
 
 
-async def test_a_job_that_its_ticket_cancelled(spooler: Spooler) -> None:
+async def test_a_job_that_its_ticket_cancelled_keeps_its_worker(spooler: Spooler) -> None:
+    """Nobody gave it a time: that its caller wants it to stop ends no neighbours."""
     bench = Bench(spooler)
 
     @spooler.task
+    async def swallows() -> None:
+        await swallow(bench.process)
+
+    ticket = await swallows.spool()
+    async with bench.working():
+        await until(lambda: bench.worker.busy)
+        assert await ticket.cancel()
+        await until(lambda: any(isinstance(event, JobOverdue) for event in bench.events))
+        assert (bench.worker.stopping, bench.process.left) == (False, [])
+        bench.process.release.set()
+        await until(lambda: not bench.worker.busy)
+    assert isinstance(bench.outcomes["swallows"], Cancelled)
+
+
+async def test_a_job_that_its_ticket_cancelled_has_its_harakiri_still(spooler: Spooler) -> None:
+    bench = Bench(spooler)
+
+    @spooler.task(harakiri=0.5)
     async def swallows() -> None:
         await swallow(bench.process)
 
@@ -140,6 +161,34 @@ async def test_a_job_that_its_ticket_cancelled(spooler: Spooler) -> None:
         assert "does not stop" in reason
     assert isinstance(bench.outcomes["swallows"], Cancelled)
     assert (await ticket.status()) == "cancelled"
+
+
+async def test_what_was_expected_of_a_job_that_has_ended_is_forgotten(spooler: Spooler) -> None:
+    bench = Bench(spooler)
+
+    @spooler.task(harakiri=60)
+    async def quick() -> None: ...
+
+    await quick.spool()
+    async with bench.working():
+        await until(lambda: bench.process.deadlines and bench.process.deadlines[-1] is None)
+        assert bench.process.deadlines[0] is not None
+
+
+async def test_closing_may_take_its_time_once_no_job_runs(directory: DirectorySpool) -> None:
+    closed = anyio.Event()
+
+    @asynccontextmanager
+    async def resources() -> AsyncIterator[None]:
+        yield
+        await anyio.sleep(0.5)
+        closed.set()
+
+    bench = Bench(Spooler(directory, resources=resources), grace=0.0)
+    async with bench.working():
+        bench.worker.stop()
+        await closed.wait()
+    assert bench.process.left == []
 
 
 async def test_what_stops_in_the_last_moment_keeps_its_worker_from_leaving(
@@ -488,3 +537,32 @@ async def test_the_end_of_a_schedules_run_is_noted(spooler: Spooler) -> None:
         end = (await ticks.scheduled.look()).end
     assert end is not None
     assert (end.state, end.reason[:8]) == ("dead", "harakiri")
+
+
+async def test_a_task_that_a_job_has_started_blocks_the_loop(spooler: Spooler) -> None:
+    """From Python 3.12 on its job is found; before that nobody is charged with an attempt, least of all a neighbour."""
+    bench = Bench(spooler)
+
+    async def block() -> None:
+        bench.process.release.wait(60)
+
+    @spooler.task(retries=0)
+    async def starts() -> None:
+        await asyncio.create_task(block())
+
+    @spooler.task(harakiri=0.2, retries=0)
+    async def neighbour() -> None:
+        await asyncio.sleep(60)
+
+    await neighbour.spool()
+    async with bench.working():
+        await until(lambda: bench.worker.busy)
+        culprit = await starts.spool()
+        reason, exit_code = await bench.until_left()
+        assert exit_code == 1
+        assert bench.worker.wants_successor
+    if sys.version_info >= (3, 12):
+        assert reason == f"harakiri: {starts.name} {culprit.id} blocks the event loop"
+    else:
+        assert reason.startswith("harakiri: something blocks the event loop, and ")
+    assert not isinstance(bench.outcomes.get("neighbour"), Buried)
