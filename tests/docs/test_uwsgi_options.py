@@ -55,7 +55,7 @@ def from_ini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FromIni:
 @pytest.fixture
 def untouched_logs(monkeypatch: pytest.MonkeyPatch) -> None:
     """What begins here in this process is a worker, but its logs are not wanted."""
-    monkeypatch.setattr(beginning, "set_up_logs", lambda _: None)
+    monkeypatch.setattr(beginning, "set_up_logs", lambda *_: None)
 
 
 def same(one: Settings, **options: Any) -> None:
