@@ -52,11 +52,11 @@ class Leaving:
             start_new_thread(self._leave_later, (is_done, reason))
         except RuntimeError:
             pass  # there are as many threads as may be: then nobody hurries us
-        try:
-            charge()
-            self._settle()
-        except Exception:
-            logger.exception("the worker leaves, but could not settle everything")
+        for step in (charge, self._settle):  # one that fails must not keep the other from being done
+            try:
+                step()
+            except Exception:
+                logger.exception("the worker leaves, but could not settle everything")
         is_done.set()
         self._process.leave(reason, self._exit_code)
 
@@ -68,13 +68,19 @@ class Leaving:
     def _exit_code(self) -> int:
         return 1 if self.charges else 0
 
+    def _settle_in(self, lanes: Lanes) -> list[tuple[Lanes, Run, Outcome]]:
+        words = lanes.last_words(self.charges)
+        if isinstance(lanes.spool, Leaves):
+            lanes.spool.leave([(word.claim, word.outcome) for word in words])
+        return [(lanes, word.run, word.outcome) for word in words if word.run is not None]
+
     def _settle(self) -> None:
         ends: list[tuple[Lanes, Run, Outcome]] = []
         for lanes in self.lanes:
-            words = lanes.last_words(self.charges)
-            ends += [(lanes, word.run, word.outcome) for word in words if word.run is not None]
-            if isinstance(lanes.spool, Leaves):
-                lanes.spool.leave([(word.claim, word.outcome) for word in words])
+            try:
+                ends += self._settle_in(lanes)
+            except Exception:  # the other spools are settled all the same
+                logger.exception("the worker leaves, but could not settle what it has of %s", lanes.spool.address)
         for lanes, run, outcome in ends:  # what may wait for others comes after what must be done
             lanes.report_last(run, outcome, self.charges.get(run))
         if ends:

@@ -58,8 +58,8 @@ def untouched_logs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beginning, "set_up_logs", lambda *_: None)
 
 
-def same(one: Settings, **options: Any) -> None:
-    assert one == placed(Settings(**options))
+def same(one: Settings, **options: Any) -> bool:
+    return one == placed(Settings(**options))
 
 
 # --- spools --------------------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def same(one: Settings, **options: Any) -> None:
 @row("spooler = DIR")
 def test_spools(from_ini: FromIni) -> None:
     settings = from_ini("spooler = DIR", "spooler = DIR2")
-    same(settings, spools=("DIR", "DIR2"))
+    assert same(settings, spools=("DIR", "DIR2"))
     spooler = Spooler("own")
     apply_spools(spooler, settings)
     assert {name: Path(spool.address).name for name, spool in spooler.spools.items()} == {
@@ -80,7 +80,7 @@ def test_spools(from_ini: FromIni) -> None:
 
 @row("spooler-external = DIR")
 def test_external_spools(from_ini: FromIni) -> None:
-    same(from_ini("spooler = OURS", "spooler-external = DIR"), spools=("OURS",), external=("DIR",))
+    assert same(from_ini("spooler = OURS", "spooler-external = DIR"), spools=("OURS",), external=("DIR",))
     first = named_spools(from_ini("spooler-external = DIR", "spooler = OURS"))
     assert {name: spool.external for name, spool in first.items()} == {"default": True, "OURS": False}
     assert list(named_spools(Settings(external=("DIR",)))) == ["DIR"]
@@ -89,7 +89,7 @@ def test_external_spools(from_ini: FromIni) -> None:
 @row("spooler-processes = N")
 def test_processes(from_ini: FromIni) -> None:
     settings = from_ini("spooler-processes = 4", "spooler = DIR", "spooler = DIR")
-    same(settings, processes=4, spools=("DIR",))
+    assert same(settings, processes=4, spools=("DIR",))
 
 
 @row("spooler-ordered")
@@ -103,17 +103,17 @@ def test_ordered(from_ini: FromIni) -> None:
 
 @row("spooler-frequency = N, spooler-freq = N")
 def test_frequency(from_ini: FromIni) -> None:
-    same(from_ini("spooler-frequency = 7"), frequency=7.0)
-    same(from_ini("spooler-freq = 7"), frequency=7.0)
-    same(from_ini("spooler-freq = 0"))
+    assert same(from_ini("spooler-frequency = 7"), frequency=7.0)
+    assert same(from_ini("spooler-freq = 7"), frequency=7.0)
+    assert same(from_ini("spooler-freq = 0"))
 
 
 @row("spooler-max-tasks = N", "spooler-harakiri = N")
 @pytest.mark.parametrize(("option", "name"), [("spooler-max-tasks", "max_tasks"), ("spooler-harakiri", "harakiri")])
 def test_limits(from_ini: FromIni, option: str, name: str) -> None:
-    same(from_ini(f"{option} = 60"), **{name: 60})
+    assert same(from_ini(f"{option} = 60"), **{name: 60})
     assert from_ini(f"{option} = 60").wants_supervisor
-    same(from_ini(f"{option} = 0"))
+    assert same(from_ini(f"{option} = 0"))
 
 
 @row("set-spooler-frequency, at run time")
@@ -128,8 +128,8 @@ def test_frequency_at_run_time(tmp_path: Path) -> None:
 
 @row("spooler-cheap", "spooler-quiet", "spooler-signal-as-task")
 def test_switches(from_ini: FromIni) -> None:
-    same(from_ini("spooler-cheap", "spooler-quiet", "spooler-signal-as-task"), cheap=True, quiet=True)
-    same(from_ini("spooler-signal-as-task = false"), signal_as_task=False)
+    assert same(from_ini("spooler-cheap", "spooler-quiet", "spooler-signal-as-task"), cheap=True, quiet=True)
+    assert same(from_ini("spooler-signal-as-task = false"), signal_as_task=False)
 
 
 # --- where, and what is imported -----------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def test_switches(from_ini: FromIni) -> None:
 def test_the_directory(from_ini: FromIni, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     settings = from_ini("spooler-chdir = below", "spooler = DIR")
-    same(settings, chdir="below", spools=("DIR",))
+    assert same(settings, chdir="below", spools=("DIR",))
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "chdir_app.py").write_text(
         "import os, aspool\nhere = os.getcwd()\nspooler = aspool.Spooler('./spool', spools={'mail': './mail'})\n"
@@ -157,8 +157,8 @@ def test_imports(from_ini: FromIni, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.syspath_prepend(tmp_path)
     names = ("spooler-import", "spooler-pyimport", "spooler-py-import", "spooler-python-import")
     for name in names:
-        same(from_ini(f"{name} = a/b.py", f"{name} = c.d"), imports=("a.b", "c.d"))
-    same(from_ini("module = shop.wsgi", "pyimport = x", "lazy-apps = true"))
+        assert same(from_ini(f"{name} = a/b.py", f"{name} = c.d"), imports=("a.b", "c.d"))
+    assert same(from_ini("module = shop.wsgi", "pyimport = x", "lazy-apps = true"))
     (tmp_path / "imported_first.py").write_text("1 / 0\n")
     (tmp_path / "imported_app.py").write_text("import aspool\nspooler = aspool.Spooler('./spool')\n")
     with pytest.raises(ApplicationUnusable, match="ZeroDivisionError"):
@@ -168,12 +168,12 @@ def test_imports(from_ini: FromIni, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @row("touch-spoolers-reload = FILE")
 def test_touch_reload(from_ini: FromIni) -> None:
-    same(from_ini("touch-spoolers-reload = a", "touch-spoolers-reload = b"), touch_reload=("a", "b"))
+    assert same(from_ini("touch-spoolers-reload = a", "touch-spoolers-reload = b"), touch_reload=("a", "b"))
 
 
 @row("niceness 19", "master", "stats server", "log lines")
 def test_what_is_no_spooler_option(from_ini: FromIni) -> None:
-    same(from_ini("master = true", "stats = 127.0.0.1:1717", "logto = /x", "disable-logging"))
+    assert same(from_ini("master = true", "stats = 127.0.0.1:1717", "logto = /x", "disable-logging"))
     assert Settings(supervisor=True, health=":8080", log_level="error", log_format="json").wants_supervisor
     assert [name for name in Settings.__dataclass_fields__ if "nice" in name] == []
 
@@ -201,7 +201,7 @@ LINES: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("argument", LINES)
 def test_an_argument_of_uwsgiconf(from_ini: FromIni, argument: str) -> None:
     lines, options = LINES[argument]
-    same(from_ini(lines), **options)
+    assert same(from_ini(lines), **options)
 
 
 @UWSGICONF.row("base_dir", "{project_runtime_dir}")

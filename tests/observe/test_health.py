@@ -144,6 +144,7 @@ async def test_a_connection_that_says_nothing_keeps_nobody(source: Fake) -> None
             stream = await anyio.connect_tcp("127.0.0.1", listening.socket.getsockname()[1])
             await stream.send(b"GET /alive HTTP/1.1\r\n")
             group.cancel_scope.cancel()
+        assert listening.socket.fileno() == -1
         await stream.aclose()
 
 

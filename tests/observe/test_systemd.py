@@ -48,7 +48,9 @@ def test_what_it_is_told(heard: tuple[socket.socket, Notifier]) -> None:
 
 @pytest.mark.parametrize("address", [None, "", "/nowhere/notify", "@nobody-hears-this", "x" * 300, "a\0b", "vsock:2:3"])
 def test_it_never_fails(address: str | None) -> None:
+    before = os.listdir("/proc/self/fd")
     Notifier(address).ready("up")
+    assert os.listdir("/proc/self/fd") == before, "and leaves nothing open"
 
 
 def test_nobody_takes_what_it_says(tmp_path: Path) -> None:

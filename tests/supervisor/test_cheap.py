@@ -76,6 +76,7 @@ async def test_a_known_moment_brings_one(directory: DirectorySpool) -> None:
     async with cheap(cheap_idle=0.01) as (fakes, decides):
         await sleeps(fakes, decides, directory, time.time() + 1.1)
         await fakes.until(lambda: len(fakes.started) == 2)
+        assert fakes.supervisor.wanted == 1
 
 
 async def test_for_a_moment_that_is_near_it_stays(directory: DirectorySpool) -> None:
@@ -92,6 +93,7 @@ async def test_a_resumed_task_brings_one(directory: DirectorySpool) -> None:
         await sleeps(fakes, decides, directory)
         await directory.resume("t")
         await fakes.until(lambda: len(fakes.started) == 2)
+        assert fakes.supervisor.wanted == 1
 
 
 async def test_a_reload_brings_one_which_may_have_other_schedules(directory: DirectorySpool) -> None:
@@ -103,6 +105,7 @@ async def test_a_reload_brings_one_which_may_have_other_schedules(directory: Dir
         await fakes.settle()
         is_idle(fakes.started[1])
         await fakes.until(lambda: fakes.started[1].was_stopped)
+        assert (fakes.supervisor.wanted, len(fakes.started)) == (0, 2)
 
 
 async def test_what_has_just_arrived_keeps_it(directory: DirectorySpool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,3 +157,4 @@ async def test_a_worker_that_dies_while_it_is_wanted_is_replaced(directory: Dire
         await listens(fakes, decides, directory)
         fakes.started[0].end(-9)
         await fakes.until(lambda: len(fakes.started) == 2)
+        assert (fakes.supervisor.wanted, fakes.supervisor.deaths) == (1, 1)

@@ -57,8 +57,10 @@ async def until(pid: int, wanted: str) -> None:
 
 async def test_orphans_are_reaped() -> None:
     async with reaping():
-        for pid in [orphan() for _ in range(5)]:
+        pids = [orphan() for _ in range(5)]
+        for pid in pids:
             await until(pid, "")
+        assert [state(pid) for pid in pids] == [""] * 5
 
 
 async def test_the_end_of_an_own_process_is_for_who_waits_for_it() -> None:
@@ -113,4 +115,6 @@ async def test_a_name_cannot_hide_it(tmp_path: Path) -> None:
     name = tmp_path / ") Z 1 ("
     name.symlink_to("/bin/sleep")
     async with reaping():
-        await until(orphan(f"exec '{name}' 0.05"), "")
+        pid = orphan(f"exec '{name}' 0.05")
+        await until(pid, "")
+        assert state(pid) == ""

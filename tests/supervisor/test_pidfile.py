@@ -40,9 +40,10 @@ def test_one_that_cannot_be_written(tmp_path: Path, path: str) -> None:
         pidfile.process_of(str(tmp_path / "missing"))
 
 
-def test_no_file_is_wanted() -> None:
+def test_no_file_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     with pidfile.held(None):
-        pass
+        assert os.listdir() == []
 
 
 @pytest.mark.parametrize("text", ["", "-1", "0", "abc", "9" * 30, "1 2"])

@@ -80,7 +80,9 @@ def test_a_touched_file_reloads(start: Start, directory_of_app: Path) -> None:
     program = start("--touch-reload=touched")
     (first,) = program.ready(1)
     (directory_of_app / "touched").touch()
-    wait_for(lambda: program.says("touched was touched") and program.workers() not in ([], [first]))
+    wait_for(lambda: program.says("reloaded"))
+    assert program.says(f"reloading ({directory_of_app}/touched was touched)")
+    assert program.workers() != [first]
 
 
 def test_cheap_works_when_there_is_work(start: Start) -> None:

@@ -1,6 +1,6 @@
 """What a supervisor does about its workers, with fake processes."""
 
-from signal import SIGKILL
+from signal import SIGINT, SIGKILL, SIGTERM
 
 import pytest
 
@@ -98,6 +98,7 @@ async def test_a_second_stop_hurries() -> None:
         await fakes.until(lambda: process.was_stopped)
         fakes.supervisor.stop("SIGTERM")
         await fakes.until(lambda: process.was_hurried)
+        assert process.signals == [SIGTERM, SIGINT], "each once"
         process.drain()
         await fakes.until(lambda: fakes.exit_code == 0)
 

@@ -566,3 +566,29 @@ async def test_a_task_that_a_job_has_started_blocks_the_loop(spooler: Spooler) -
     else:
         assert reason.startswith("harakiri: something blocks the event loop, and ")
     assert not isinstance(bench.outcomes.get("neighbour"), Buried)
+
+
+async def test_what_cannot_be_charged_keeps_nothing_from_being_handed_back(
+    spooler: Spooler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> str:
+        raise RuntimeError("no report")
+
+    monkeypatch.setattr(ending, "report_of", fail)
+    bench = Bench(spooler)
+
+    @spooler.task
+    async def slow() -> None:
+        await anyio.sleep(60)
+
+    @spooler.task(harakiri=0.1, retries=0)
+    async def blocks() -> None:
+        bench.process.release.wait(60)
+
+    neighbour = await slow.spool()
+    async with bench.working():
+        await until(lambda: bench.worker.busy)
+        await blocks.spool()
+        await bench.until_left()
+    found = {each.id: (each.attempt, each.crashes) for each in listed(spooler, "waiting")}
+    assert found[neighbour.id] == (0, 0)

@@ -23,18 +23,19 @@ class Arrivals:
         self._arrived = arrived
         self._changed = changed
         self._watch: Watch | None = None
-        self._mtimes: dict[str, int] = {}
+        self._mtimes: dict[str, int] | None = None  # before the first look
 
     async def keep_announcing(self, frequency: float) -> None:
         """Until cancelled; where no events are to be had, by polling. Raises SpoolUnusable."""
         await to_thread.run_sync(self._tree.open)
         self._watch = start_watching()
         try:
+            await self._look_at_all()  # from here on it is watched: what comes after the first call is told, too
             self._arrived()
             while True:
-                await self._look_at_all()
                 with move_on_after(frequency):  # events may be lost, and the directory replaced
                     await self._hear_all()
+                await self._look_at_all()
         finally:
             if self._watch is not None:
                 self._watch.close()
@@ -53,7 +54,7 @@ class Arrivals:
             before, self._mtimes = self._mtimes, await to_thread.run_sync(self._mtimes_now)
         except (OSError, SpoolUnusable):  # it is gone for now
             return
-        if was_replaced or (self._watch is None and self._mtimes != before):
+        if was_replaced or (self._watch is None and before is not None and self._mtimes != before):
             self._arrived()
             self._changed()
 

@@ -66,6 +66,7 @@ def test_a_network_file_system_is_refused(spool_path: Path, monkeypatch: pytest.
 def test_all_others_are_opened(spool_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setattr(file_system, "kind_at", lambda _: kind)
     DirectorySpool(spool_path).put_blocking([])
+    assert os.listdir(spool_path) == [".aspool"]
 
 
 def test_it_is_asked_when_opened_and_not_again(spool_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
