@@ -36,6 +36,15 @@ class BodyReader(Protocol):
         """The length of the body in bytes."""
         ...
 
+    @property
+    def name(self) -> str:
+        """What the file of the message is called, "" if it has none."""
+        ...
+
+    def owner(self) -> int | None:
+        """The user (uid) whose file it is; None if it is in the memory of this process. Raises OSError."""
+        ...
+
     def open(self) -> BinaryIO:
         """A seekable, read-only binary file whose offset 0 is the first byte of the body."""
         ...

@@ -111,10 +111,13 @@ class Job(Generic[Resources_co]):
     """One run of a message. The type parameter is what the worker's resources are, if the task uses them.
 
     `id` of the message, `task` its name, `attempt` counts from 1;
-    `cancelled`: somebody wants it to stop (for a function in a thread, which nothing else can stop).
+    `cancelled`: somebody wants it to stop (for a function in a thread, which nothing else can stop);
+    `origin`: "net" if the message came over a network, through a listener, else "".
     """
 
-    __slots__ = ("_at", "_firing", "_given", "_made", "_retries_left", "_side", "attempt", "cancelled", "id", "task")
+    __slots__ = (
+        "_at", "_firing", "_given", "_made", "_retries_left", "_side", "attempt", "cancelled", "id", "origin", "task",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -126,10 +129,12 @@ class Job(Generic[Resources_co]):
         at: float = 0.0,
         buffer: Mapping[str, Any] | None = None,
         firing: Firing | None = None,
+        origin: str = "",
         side: JobSide = _DETACHED,
     ) -> None:
         self.id = id
         self.task = task
+        self.origin = origin
         self.attempt = attempt
         self._retries_left = retries_left
         self.cancelled = False

@@ -55,6 +55,8 @@ class Message:
     buffer: Mapping[str, Any] = field(default_factory=dict)  # what an earlier run, or its own task, gave it
     body: Body | None = None
     firing: Firing | None = None  # if a schedule spooled it
+    origin: str = ""  # "net": it came over a network, and nothing of it may be unpickled
+    plain: bool = False  # a raw one that is written as uWSGI writes it, without any variable of ours
 
 
 def to_variables(message: Message) -> tuple[dict[bytes, bytes], bytes]:
@@ -62,17 +64,9 @@ def to_variables(message: Message) -> tuple[dict[bytes, bytes], bytes]:
 
     Raises ArgumentsRefused when the arguments are larger than 64 MiB, or raw variables do not fit a packet.
     """
-    variables = {**message.raw, b"aspool.v": VERSION, b"aspool.spooled": b"%.6f" % message.spooled}
-    if message.task is not None:
-        variables[b"aspool.task"] = message.task.encode()
-    if message.options:
-        variables[b"aspool.options"] = json.dumps(dict(message.options)).encode()
-    if message.buffer:
-        variables[b"aspool.buffer"] = written_buffer(message.buffer)
-    if message.firing is not None:
-        variables[b"aspool.firing"] = json.dumps(asdict(message.firing)).encode()
-    if message.expires is not None:
-        variables[b"aspool.expires"] = b"%.6f" % message.expires
+    if message.plain:
+        return dict(message.raw), b""  # the packet says whether they fit: nothing is added to them
+    variables = _without_arguments(message)
     if not message.arguments:
         return _fitting(variables), b""
     if len(message.arguments) > LARGEST_ARGUMENTS:
@@ -85,6 +79,23 @@ def to_variables(message: Message) -> tuple[dict[bytes, bytes], bytes]:
         return variables, b""
     variables[b"aspool.front"] = b"%d" % len(message.arguments)
     return _fitting(variables), message.arguments
+
+
+def _without_arguments(message: Message) -> dict[bytes, bytes]:
+    variables = {**message.raw, b"aspool.v": VERSION, b"aspool.spooled": b"%.6f" % message.spooled}
+    if message.task is not None:
+        variables[b"aspool.task"] = message.task.encode()
+    if message.options:
+        variables[b"aspool.options"] = json.dumps(dict(message.options)).encode()
+    if message.buffer:
+        variables[b"aspool.buffer"] = written_buffer(message.buffer)
+    if message.firing is not None:
+        variables[b"aspool.firing"] = json.dumps(asdict(message.firing)).encode()
+    if message.origin:
+        variables[b"aspool.origin"] = message.origin.encode()
+    if message.expires is not None:
+        variables[b"aspool.expires"] = b"%.6f" % message.expires
+    return variables
 
 
 def _fits(message: Message, variables: dict[bytes, bytes]) -> bool:
@@ -128,6 +139,7 @@ def from_variables(variables: Mapping[bytes, bytes], front: bytes, **known: Any)
         expires=_number(variables, b"aspool.expires", float),
         spooled=_number(variables, b"aspool.spooled", float) or 0.0,
         firing=_firing(variables) if b"aspool.firing" in variables else None,
+        origin=variables[b"aspool.origin"].decode(errors="replace") if b"aspool.origin" in variables else "",
         **known,
     )
 

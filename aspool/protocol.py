@@ -16,10 +16,14 @@ from .outcomes import Outcome
 
 
 class Stored(NamedTuple):
-    """A message is in the spool. `duplicate`: it was there already, under the id that the caller chose."""
+    """A message is in the spool. `duplicate`: it was there already, under the id that the caller chose.
+
+    `path`: of its file, in a spool that has some; only of plain messages.
+    """
 
     id: str
     duplicate: bool = False
+    path: str = ""
 
 
 @dataclass(slots=True, eq=False)

@@ -42,6 +42,15 @@ class _Reader(ABC):
             while chunk := await source.read(CHUNK):
                 await target.write(chunk)
 
+    @property
+    def name(self) -> str:
+        """It has no file of its own."""
+        return ""
+
+    def owner(self) -> int | None:
+        """Nobody's but ours."""
+        return None
+
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Nothing to hold, unless it is the file of a message."""
@@ -75,6 +84,16 @@ class FileReader(_Reader):
     start: int
     size: int
     fallback: str = ""
+
+    @property
+    def name(self) -> str:
+        """The last part of the path by which people know it."""
+        return os.path.basename(self.fallback or self.path)
+
+    def owner(self) -> int | None:
+        """Who owns the file. Raises OSError."""
+        with self.open_raw() as file:
+            return os.fstat(file.fileno()).st_uid
 
     def open(self) -> BinaryIO:
         """The part of the file that is the body."""

@@ -136,7 +136,7 @@ def _run(child_job: ChildJob, task: Task[..., Any, Any]) -> ChildEnd:
     side = _ChildSide(child_job, task)
     job: Job[Any] = Job(
         message.id, child_job.name, attempt=child_job.attempt, retries_left=child_job.retries_left, at=message.due,
-        buffer=message.buffer, firing=message.firing, side=side,
+        buffer=message.buffer, firing=message.firing, origin=message.origin, side=side,
     )  # fmt: skip
     body = Body(reader=child_job.reader)
     enter_job(job)

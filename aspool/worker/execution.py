@@ -125,7 +125,7 @@ class Execution:
         run = Run(claim, task, started, entry, self.side, None if board is None else board.take(entry))
         run.job = Job(
             message.id, task.name, attempt=entry.attempt, retries_left=max(0, policy.retries - message.attempt),
-            at=message.due, buffer=message.buffer, firing=message.firing, side=run,
+            at=message.due, buffer=message.buffer, firing=message.firing, origin=message.origin, side=run,
         )  # fmt: skip
         if run.in_process:  # its child writes to the seat too
             run.progressed(Progress())

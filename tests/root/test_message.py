@@ -177,3 +177,15 @@ def test_a_forged_moment_is_a_bad_file(forged: bytes) -> None:
     variables, front = to_variables(Message(id="a", task="t", arguments=b"{}", firing=Firing("a", 1.0)))
     with pytest.raises(BadFile):
         from_variables({**variables, b"aspool.firing": forged}, front, id="a")
+
+
+def test_where_it_came_from_travels() -> None:
+    assert travelled(Message(id="a", origin="net")).origin == "net"
+    assert travelled(Message(id="a")).origin == ""
+
+
+def test_a_plain_message_has_no_variable_of_ours() -> None:
+    raw = {b"b": b"2", b"a": b"1"}
+    variables, front = to_variables(Message(id="a", raw=raw, plain=True, spooled=5.0, expires=9.0))
+    assert list(variables.items()) == list(raw.items())
+    assert front == b""

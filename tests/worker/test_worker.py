@@ -348,6 +348,19 @@ async def test_the_handler_gets_raw_messages(spooler: Spooler) -> None:
     assert seen == [({"ToGroup": "customers", "latin1": "\udce9", "n": "5"}, b"the body")]
 
 
+async def test_a_job_knows_that_its_message_came_over_a_network(spooler: Spooler) -> None:
+    seen: list[str] = []
+
+    @spooler.handler
+    def handler(job: Job, variables: dict[str, str]) -> None:
+        seen.append(job.origin)
+
+    spool = spooler.spool_of(None)
+    await spool.put([Message(id="a", raw={b"n": b"1"}), Message(id="b", raw={b"n": b"2"}, origin="net")])
+    await burst(spooler)
+    assert sorted(seen) == ["", "net"]
+
+
 async def test_max_tasks_counts_every_run(spooler: Spooler) -> None:
     ran: list[int] = []
 

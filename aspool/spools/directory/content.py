@@ -1,6 +1,7 @@
 """What a task file holds: a packet, then arguments that did not fit into it, then the body. Values only.
 
-The packet ends with the length and the checksum of what follows it, both of fixed width.
+The packet ends with the length and the checksum of what follows it, both of fixed width; that of a plain message, which
+is as uWSGI would write it, has neither.
 """
 
 from typing import Final
@@ -18,10 +19,11 @@ _END = b"\x0a\0%b\x10\0%%016d\x0a\0%b\x08\0%b" % (LENGTH, CHECKSUM, _BLANK)  # t
 class Content:
     """Of one message. Raises ArgumentsRefused when it does not fit."""
 
-    __slots__ = ("_checksum", "_size", "_variables", "front")
+    __slots__ = ("_checksum", "_plain", "_size", "_variables", "front")
 
     def __init__(self, message: Message) -> None:
         self._variables, self.front = to_variables(message)
+        self._plain = message.plain
         self._size = 0
         self._checksum = 0
         self.add(self.front)
@@ -33,6 +35,8 @@ class Content:
 
     def packet(self) -> bytes:
         """The packet for what has been counted, always of the same length."""
+        if self._plain:
+            return wire.encode(self._variables)
         return _packet(self._variables, self._size, self._checksum)
 
 
@@ -40,6 +44,8 @@ def whole(message: Message, body: bytes) -> bytes:
     """All of a file whose body is at hand."""
     variables, front = to_variables(message)
     rest = front + body
+    if message.plain:
+        return wire.encode(variables) + rest
     return _packet(variables, len(rest), crc32(rest)) + rest
 
 

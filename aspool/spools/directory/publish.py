@@ -140,7 +140,7 @@ class Publisher:
             os.link(f"/proc/self/fd/{fd}", _name_of(message), dst_dir_fd=place.fd, follow_symlinks=True)
         finally:
             os.close(fd)  # a child forked meanwhile may keep it: it has no lock
-        return Stored(message.id)
+        return self._stored(message, place) if message.plain else Stored(message.id)
 
     def _publish_group(self, items: Sequence[Item]) -> list[Answer]:
         steps = self._sync_files([self._write(item) for item in items])
@@ -213,7 +213,11 @@ class Publisher:
             return Stored(message.id, duplicate=True)  # the same id and moment: it is this message
         except OSError as error:
             return self.refusal(error)
-        return Stored(message.id)
+        return self._stored(message, draft.place) if message.plain else Stored(message.id)
+
+    def _stored(self, message: Message, place: Place) -> Stored:
+        """The answer with the path, which uwsgi.spool gives."""
+        return Stored(message.id, path=f"{self._tree.path}/{place.named(_name_of(message))}")
 
     def _sync_directories(self, steps: Sequence[Draft | Exception], answers: Sequence[Answer]) -> list[Answer]:
         places = {
