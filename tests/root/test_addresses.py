@@ -53,7 +53,7 @@ def test_an_engine_that_is_not_installed(address: str) -> None:
     scheme = address.partition(":")[0]
     with pytest.raises(UnknownSpool) as caught:
         spool_at(address)
-    assert str(caught.value) == f"no spool engine is installed for {scheme}: addresses (installed: file, memory)"
+    assert str(caught.value) == f"no spool engine is installed for {scheme}: addresses (installed: file, memory, uwsgi)"
 
 
 def test_options_of_the_engine() -> None:
