@@ -25,6 +25,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/photos/demo.py
 
 test: $(VENV)/.test
+	@.ci/debian-packages nginx
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/.test

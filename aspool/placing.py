@@ -40,6 +40,9 @@ def placed(settings: Settings) -> Settings:
         pidfile=place.path(settings.pidfile),
         health=place.socket(settings.health),
         log_config=place.path(settings.log_config),
+        listen=tuple(place.socket(one) or one for one in settings.listen),
+        secret_file=place.path(settings.secret_file),
+        uwsgi=tuple(place.module(one) for one in settings.uwsgi),
     )
     _check(changed)
     return changed
@@ -69,6 +72,14 @@ class _Place:
         """A path, absolute."""
         return None if path is None else os.path.abspath(self.filled(path))
 
+    def module(self, text: str) -> str:
+        """A module by its name; one that is a file, below the working directory, too. Others by an absolute path."""
+        name = text.removeprefix("./").removesuffix(".py").replace("/", ".")
+        is_file = "/" in text or text.endswith(".py")
+        if not is_file or all(part.isidentifier() for part in name.split(".")):
+            return name if is_file else text
+        return self.path(text) or text
+
     def address(self, text: str, base: str | None) -> str:
         """ADDRESS or NAME=ADDRESS, with an absolute path in it."""
         name, address = _split(self.filled(text))
@@ -77,7 +88,7 @@ class _Place:
         return f"{name}={address}" if name else address
 
     def socket(self, text: str | None) -> str | None:
-        """The address of health, which may be a file."""
+        """An address to listen on, which may be a file."""
         if text is None or not text.startswith(_SOCKET):
             return text
         return _SOCKET + os.path.abspath(self.filled(text.removeprefix(_SOCKET)))

@@ -8,7 +8,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-MOST = 200  # connections: more than two times as many as come at once (addresses.BACKLOG), so that each one is heard
+MOST = 200  # connections: more than two times as many as come at once (health.BACKLOG), so that each one is heard
 IDLE = 5.0  # seconds for a request; from the connection's begin or the last answer, whatever comes drop by drop
 ANSWERED = 30.0  # seconds until an answer is made, and taken
 

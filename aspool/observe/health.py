@@ -13,7 +13,6 @@ import anyio
 from anyio.abc import TaskStatus
 
 from ..errors import CallError
-from .addresses import BACKLOG, Listening, listen
 from .forms import plain
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
 
+BACKLOG = 64  # connections that may wait to be accepted
 NEEDED = ("prometheus_client", "starlette", "uvicorn")
 LAST_ANSWERS = 1.0  # seconds for answers under way when the server stops
 
@@ -46,17 +46,26 @@ class Source(Protocol):
         ...
 
 
-def open_health(where: str | socket) -> Listening:
-    """The socket for `serve_health`: an address as `addresses.listen` takes it, or a socket that listens already.
+class Listening(Protocol):
+    """A socket that listens, with its file if it has one."""
 
-    Do it before anything else is started: it raises CallError when the address cannot be used, or a library is missing.
-    """
+    @property
+    def socket(self) -> socket:
+        """The socket."""
+        ...
+
+    def close(self) -> None:
+        """Close it; its file goes too."""
+        ...
+
+
+def check_health() -> None:
+    """Raises CallError when a library is missing. Call it before anything else is started."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise CallError(
             f"health needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed: "
             f"pip install 'aspool[health]'"
         )
-    return listen(where) if isinstance(where, str) else Listening(where)
 
 
 async def serve_health(

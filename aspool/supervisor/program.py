@@ -1,4 +1,4 @@
-"""`run`: a supervisor as a program: its signals, and all that stands beside it (health, systemd, reloads, cheap)."""
+"""`run`: a supervisor as a program: its signals, and all that stands beside it (health, the listener, systemd, …)."""
 
 import logging
 import os
@@ -11,14 +11,16 @@ from signal import SIG_IGN, SIG_UNBLOCK, SIGHUP, SIGINT, SIGTERM, Signals, getsi
 import anyio
 from anyio.abc import TaskGroup
 
-from ..observe.addresses import Listening
-from ..observe.health import open_health, serve_health
+from ..net.addresses import Asked, Listening, listen
+from ..net.listener import Listener
+from ..observe.health import BACKLOG, check_health, serve_health
 from ..observe.logs import set_up_logs
 from ..observe.systemd import Notifier
-from ..placing import placed
+from ..placing import named_spools, placed
 from ..settings import Settings
 from . import pidfile
 from .cheap import Cheap
+from .listening import keep_listening
 from .orphans import keep_reaping
 from .outlook import Outlook
 from .standard import have_standard_streams, say
@@ -45,7 +47,7 @@ class Surroundings:
 def run(app: str, settings: Settings | None = None, surroundings: Surroundings | None = None) -> int:
     """Run workers of an application, `module:attribute`, until a signal stops them: the exit code for the program.
 
-    Raises CallError before anything is started when a pid file or an address for health cannot be had.
+    Raises CallError before anything is started when a pid file or an address to listen on cannot be had.
     """
     have_standard_streams()
     settings, surroundings = placed(settings or Settings()), surroundings or Surroundings()
@@ -53,19 +55,39 @@ def run(app: str, settings: Settings | None = None, surroundings: Surroundings |
     if settings.reload:
         check_code_watcher()
     with pidfile.held(settings.pidfile):
-        health: str | socket.socket | None = surroundings.sockets[0] if surroundings.sockets else settings.health
-        listening = None if health is None else open_health(health)
+        health, listener = _open_health(settings, surroundings), _open_listener(settings)
         set_title(f"supervisor of {app}")
-        return anyio.run(_Program(Supervisor(app, settings), surroundings, listening).run)
+        return anyio.run(_Program(Supervisor(app, settings), surroundings, health, listener).run)
+
+
+def _open_health(settings: Settings, surroundings: Surroundings) -> Listening | None:
+    if not surroundings.sockets and settings.health is None:
+        return None
+    check_health()
+    if surroundings.sockets:
+        return Listening(surroundings.sockets[0])
+    return listen(Asked(settings.health or "", "health", BACKLOG))
+
+
+def _open_listener(settings: Settings) -> Listener | None:
+    if not settings.listen:
+        return None
+    named_spools(settings)  # what cannot be is told now
+    listener = Listener(settings)
+    listener.open()
+    return listener
 
 
 class _Program:
-    def __init__(self, supervisor: Supervisor, surroundings: Surroundings, listening: Listening | None) -> None:
+    def __init__(
+        self, supervisor: Supervisor, surroundings: Surroundings, health: Listening | None, listener: Listener | None
+    ) -> None:
         self._supervisor = supervisor
         self._settings = supervisor.settings
         self._notifier = surroundings.notifier
         self._watchdog = surroundings.watchdog
-        self._listening = listening
+        self._health = health
+        self._listener = listener
         self._terminal = Terminal()
 
     async def run(self) -> int:
@@ -87,9 +109,11 @@ class _Program:
         group.start_soon(self._keep_notifying)
         if self._watchdog is not None:
             group.start_soon(self._keep_alive, self._watchdog)
-        if self._listening is not None:
-            await group.start(serve_health, self._listening, outlook)
-            logger.info("health answers on %s", self._listening)
+        if self._health is not None:
+            await group.start(serve_health, self._health, outlook)
+            logger.info("health answers on %s", self._health)
+        if self._listener is not None:
+            group.start_soon(keep_listening, self._listener, supervisor)
         if settings.cheap:
             group.start_soon(Cheap(supervisor).keep_deciding)
         if settings.touch_reload:

@@ -19,8 +19,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from aspool.errors import CallError
+from aspool.net.addresses import Asked, Listening, listen
 from aspool.observe import connection, health
-from aspool.observe.health import open_health, serve_health
+from aspool.observe.health import BACKLOG, check_health, serve_health
 from aspool.observe.metrics import nothing
 from aspool.observe.prometheus import View, exposition
 
@@ -63,9 +64,13 @@ def source() -> Fake:
     return Fake()
 
 
+def opened(where: str | socket.socket) -> Listening:
+    return listen(Asked(where, "health", BACKLOG)) if isinstance(where, str) else Listening(where)
+
+
 @asynccontextmanager
 async def serving(where: str | socket.socket, source: Fake) -> AsyncIterator[httpx.AsyncClient]:
-    listening = open_health(where)
+    listening = opened(where)
     path = str(listening).removeprefix("unix:") if str(listening).startswith("unix:") else None
     base = "http://health" if path else f"http://{listening}"
     transport = httpx.AsyncHTTPTransport(uds=path)
@@ -137,7 +142,7 @@ async def test_signals_stay_as_they_were(source: Fake) -> None:
 
 async def test_a_connection_that_says_nothing_keeps_nobody(source: Fake) -> None:
     """The server ends although a client holds a connection."""
-    listening = open_health(":0")
+    listening = opened(":0")
     with anyio.fail_after(30):
         async with anyio.create_task_group() as group:
             await group.start(serve_health, listening, source)
@@ -154,7 +159,7 @@ async def test_a_connection_that_says_nothing_keeps_nobody(source: Fake) -> None
 @asynccontextmanager
 async def listened(source: Fake) -> AsyncIterator[tuple[str, int]]:
     """The server's place."""
-    listening = open_health(":0")
+    listening = opened(":0")
     with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             await group.start(serve_health, listening, source)
@@ -288,19 +293,20 @@ def test_libraries_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "NEEDED", ("starlette", "not_there", "nor_there"))
     with pytest.raises(CallError, match=re.escape("health needs not_there, nor_there, which are not installed: "
                                                   "pip install 'aspool[health]'")):  # fmt: skip
-        open_health(":0")
+        check_health()
 
 
 SERVICE = """
 import os, anyio
-from aspool.observe.health import open_health, serve_health
+from aspool.net.addresses import Listening
+from aspool.observe.health import serve_health
 from aspool.observe.systemd import Notifier, listen_fds
 from tests.observe.test_health import Fake
 
 async def main():
     (given,) = listen_fds(os.environ["LISTEN_FDS"], os.environ["LISTEN_PID"], os.getpid())
     async with anyio.create_task_group() as group:
-        await group.start(serve_health, open_health(given), Fake())
+        await group.start(serve_health, Listening(given), Fake())
 
 anyio.run(main)
 """

@@ -20,13 +20,14 @@ def test_relative_paths_are_relative_to_the_working_directory(here: Path) -> Non
     found = placed(
         Settings(
             spools=("a", "mail=./b"), external=("../c",), chdir="work", touch_reload=("t",), pidfile="p",
-            health="unix:h", log_config="l.toml", runtime_dir="r",
+            health="unix:h", log_config="l.toml", runtime_dir="r", listen=("unix:l", ":80"), secret_file="s",
         )
     )  # fmt: skip
     assert found.spools == (f"{here}/a", f"mail={here}/b")
     assert found.external == (f"{here.parent}/c",)
     assert (found.chdir, found.touch_reload) == (f"{here}/work", (f"{here}/t",))
     assert (found.pidfile, found.health, found.log_config) == (f"{here}/p", f"unix:{here}/h", f"{here}/l.toml")
+    assert (found.listen, found.secret_file) == ((f"unix:{here}/l", ":80"), f"{here}/s")
     assert found.runtime_dir == f"{here}/r"
 
 

@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from aspool.errors import CallError
-from aspool.observe.addresses import Listening, listen
+from aspool.net.addresses import Asked, Listening
+from aspool.net.addresses import listen as listen_as_asked
+
+
+def listen(address: str) -> Listening:
+    return listen_as_asked(Asked(address, "health", 64))
 
 
 def connects(listening: Listening) -> bool:
