@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -29,12 +30,12 @@ def _check_name(app: str, name: str) -> None:
         raise ApplicationUnusable(f"{app!r} names no module: APP is module:attribute, as app:{DEFAULT_ATTRIBUTE}")
 
 
-def imported(name: str) -> ModuleType:
+def imported(name: str, load: Callable[[str], ModuleType] = importlib.import_module) -> ModuleType:
     """Import a module, from the current directory too. Raises ApplicationUnusable with the import's traceback."""
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        return importlib.import_module(name)
+        return load(name)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise ApplicationUnusable(

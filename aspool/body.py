@@ -41,6 +41,11 @@ class BodyReader(Protocol):
         """What the file of the message is called, "" if it has none."""
         ...
 
+    @property
+    def directory(self) -> str:
+        """The path of the directory in which that file is, "" if there is none."""
+        ...
+
     def owner(self) -> int | None:
         """The user (uid) whose file it is; None if it is in the memory of this process. Raises OSError."""
         ...

@@ -67,6 +67,7 @@ class Tasks(Generic[Resources]):
         self.tasks: dict[str, Task[..., Any, Any]] = {}
         self._owner: Tasks[Any] | None = None
         self._included_by = ""  # the module that did
+        self._modules: list[str] = []
 
     @overload
     def task(
@@ -265,8 +266,13 @@ class Tasks(Generic[Resources]):
 
     def included_by(self) -> list[str]:
         """The modules to import, in a process of its own, before the tasks of this group can spool."""
-        here = [self._included_by] if self._included_by else []
+        here = [*self._modules, self._included_by] if self._included_by else self._modules
         return here if self._owner is None else here + self._owner.included_by()
+
+    def needs(self, module: str) -> None:
+        """Import this module too, in a process of its own, before a task of this group runs there."""
+        if module not in self._modules:
+            self._modules.append(module)
 
     def owner(self) -> "Tasks[Any]":
         """The Spooler that includes this group, or the outermost group."""

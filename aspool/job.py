@@ -6,10 +6,9 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime, tzinfo
-from operator import length_hint
 from typing import Any, Generic, Protocol, cast
 
 from typing_extensions import TypeVar
@@ -21,12 +20,11 @@ from .moments import Moment, timestamp
 from .outcomes import Changes
 from .protocol import Progress
 from .ticket import Ticket
+from .track import Item, Track, Tracked
 
 Resources_co = TypeVar("Resources_co", covariant=True, default=object)
-Item = TypeVar("Item")
 KEPT_LINES = 50  # of a job's log
 LONGEST_LINE = 2000  # characters
-TRACKED = 0.01  # seconds between two progress reports of `track`
 
 logger = logging.getLogger("aspool.job")
 _current: ContextVar["Job[Any] | None"] = ContextVar("aspool_job", default=None)
@@ -55,6 +53,10 @@ class JobSide(Protocol):
         """Let it run longer."""
         ...
 
+    def set_harakiri(self, seconds: float | None) -> None:
+        """Let it run so long from now; None: as long as it likes."""
+        ...
+
     def logged(self, level: int, text: str) -> bool:
         """It has written a line to its log; whether that is passed on from here, to be written elsewhere."""
         ...
@@ -79,6 +81,9 @@ class _Detached:
         pass
 
     def extend(self, seconds: float) -> None:
+        pass
+
+    def set_harakiri(self, seconds: float | None) -> None:
         pass
 
     def logged(self, level: int, text: str) -> bool:  # noqa: ARG002 - as JobSide
@@ -260,7 +265,7 @@ class Job(Generic[Resources_co]):
 
         `total` is their number, if it is known; otherwise the items are asked.
         """
-        return Track(self, items, total, text)
+        return Track(self.progress, items, total, text)
 
     @property
     def log(self) -> "logging.LoggerAdapter[logging.Logger]":
@@ -284,6 +289,10 @@ class Job(Generic[Resources_co]):
         """Let it run so many seconds longer before its harakiri. Nothing changes for a job without one."""
         self._side.extend(seconds)
 
+    def set_harakiri(self, seconds: float | None) -> None:
+        """Let it run so many seconds from now before its harakiri, whatever was said before; None: without one."""
+        self._side.set_harakiri(seconds)
+
     async def again(self, *args: Any, **kwargs: Any) -> Ticket[Any]:
         """Spool this task again, with these arguments and this job's buffer; at `at`, if that was set."""
         return await self._side.again(self).spool(*args, **kwargs)
@@ -293,57 +302,12 @@ class Job(Generic[Resources_co]):
         return self._side.again(self).spool_sync(*args, **kwargs)
 
 
-Tracked = Iterable[Item] | AsyncIterable[Item]
-
-
 def _is_same(buffer: object, given: object) -> bool:
     """Whether a buffer is as it was; what cannot be compared has been changed."""
     try:
         return bool(buffer == given)
     except Exception:  # a value of the task's own, as an array
         return False
-
-
-class Track(Generic[Item]):
-    """Items that tell their job how far they are."""
-
-    def __init__(self, job: Job[Any], items: Tracked[Item], total: float | None, text: str) -> None:
-        self._job = job
-        self._items = items
-        self._total = (length_hint(items, 0) or None) if total is None else total
-        self._text = text
-        self._done = 0
-        self._told = 0.0
-
-    def __iter__(self) -> Iterator[Item]:
-        if not isinstance(self._items, Iterable):
-            raise TypeError(f"{self._items!r} gives its items to `async for` only")
-        self._tell()
-        for item in self._items:
-            yield item
-            self._count()
-        self._tell()
-
-    async def __aiter__(self) -> AsyncIterator[Item]:
-        self._tell()
-        if isinstance(self._items, AsyncIterable):
-            async for item in self._items:
-                yield item
-                self._count()
-        else:
-            for item in self._items:
-                yield item
-                self._count()
-        self._tell()
-
-    def _count(self) -> None:
-        self._done += 1
-        if time.monotonic() - self._told >= TRACKED:
-            self._tell()
-
-    def _tell(self) -> None:
-        self._told = time.monotonic()
-        self._job.progress(self._done, self._total, self._text)
 
 
 class _JobLogger(logging.LoggerAdapter[logging.Logger]):

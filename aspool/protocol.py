@@ -155,6 +155,15 @@ class PutsBlocking(Protocol):
         ...
 
 
+@runtime_checkable
+class AcceptsAnyModifier(Protocol):
+    """A spool of uwsgi packets that need not be a spooler's by their headers."""
+
+    def accept_any_modifier(self) -> None:
+        """Take messages whatever their modifier1 is, as uWSGI does, which never looks at it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a job is: `done` of `total` (None: nobody knows), and what it does, in words."""

@@ -1,5 +1,6 @@
 """Every option once: name, default, unit, help, and uWSGI's names for it. Values only; the command line reads them."""
 
+import ipaddress
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -11,8 +12,10 @@ from .errors import CallError
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("text", "rich", "json")
+REPLIES = ("auto", "uwsgi", "http")
 _ADDRESS = re.compile(r"unix:.+|(\[[^\]]+\]|[^:]*):\d{1,5}", re.ASCII | re.DOTALL)
-_SUPERVISED = ("cheap", "reload", "touch_reload", "health", "pidfile")  # what only a supervisor does
+_FARM = re.compile(r"([^:]+):(\d+(?:,\d+)*)", re.ASCII)
+_SUPERVISED = ("cheap", "reload", "touch_reload", "health", "pidfile", "listen")  # what only a supervisor does
 
 
 def _option(
@@ -71,10 +74,115 @@ def misfit(option: "Field[Any]", value: Any) -> str | None:
     return None if fits else _WORDS[wanted]
 
 
+def _check_kinds(settings: Any) -> None:
+    """Make tuples of lists. Raises CallError for values of other types."""
+    for option in fields(settings):
+        value = getattr(settings, option.name)
+        if wanted := misfit(option, value):
+            raise CallError(f"{option.name} must be {wanted}, not {value!r}")
+        if isinstance(value, list):
+            object.__setattr__(settings, option.name, tuple(value))
+
+
 def did_you_mean(name: str, known: list[str]) -> str:
     """The end of a sentence about a name that nobody knows: the one that is most like it, or nothing."""
     found = get_close_matches(name, known, 1, 0.75)
     return f"; did you mean {found[0]}?" if found else ""
+
+
+@dataclass(frozen=True, kw_only=True)  # without slots: Settings has two bases, and only one of them may have some
+class ListenerSettings:
+    """How a listener for uwsgi packets behaves. Sizes are bytes, durations float seconds."""
+
+    listen: tuple[str, ...] = _option(
+        (), "take tasks as uwsgi packets there: HOST:PORT, :PORT or unix:PATH", metavar="WHERE"
+    )
+    keep: tuple[str, ...] = _option(
+        (),
+        "keep these headers and stock variables of a request from a web server, as HTTP_X_* or QUERY_STRING, instead "
+        "of the usual ones; all of them: *",
+        metavar="NAME",
+    )
+    reply: str = _option("auto", "how requests are answered", choices=REPLIES)
+    allow: tuple[str, ...] = _option((), "let this network in, as 10.0.0.0/8; beside this machine", metavar="NETWORK")
+    secret_file: str | None = _option(
+        None, "a file with the secret that peers from other machines must know", metavar="FILE"
+    )
+    allow_user: tuple[str, ...] = _option(
+        (), "let this user connect to a unix: socket, as www-data; beside our own and root", metavar="USER"
+    )
+    max_packet: int = _option(65_535, "refuse requests whose variables take more", unit="bytes")
+    max_body: int = _option(1_073_741_824, "refuse bodies that are larger", unit="bytes")
+    max_connections: int = _option(1_000, "connections at the same time", unit="connections")
+    max_connections_per_peer: int | None = _option(
+        None, "of them, from one address of another machine; a tenth of all if it is not given", unit="connections"
+    )
+    packet_timeout: float = _option(10.0, "how long the variables of a request may take to arrive", unit="seconds")
+    body_timeout: float = _option(60.0, "how long a body may rest before its next piece", unit="seconds")
+    min_free: int = _option(104_857_600, "refuse tasks when less than this is free on the disk", unit="bytes")
+
+    def __post_init__(self) -> None:
+        _check_kinds(self)
+        self.check_listener()
+
+    def check_listener(self) -> None:
+        """Raises CallError for values that cannot be."""
+        for where in self.listen:
+            if not _ADDRESS.fullmatch(where):
+                raise CallError(f"listen must be HOST:PORT, [IPV6]:PORT, :PORT, *:PORT or unix:PATH, not {where}")
+        if self.reply not in REPLIES:
+            raise CallError(f"reply must be one of {', '.join(REPLIES)}, not {self.reply}")
+        for network in self.allow:
+            _check_network(network)
+        least = {"max_packet": 1, "max_body": 0, "max_connections": 1, "max_connections_per_peer": 1, "min_free": 0}
+        for name, smallest in least.items():
+            value = getattr(self, name)
+            if value is not None and value < smallest:
+                raise CallError(f"{name} must be at least {smallest}, not {value}")
+        for name in ("packet_timeout", "body_timeout"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise CallError(f"{name} must be more than 0 seconds, not {getattr(self, name)}")
+
+
+def _check_network(text: str) -> None:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise CallError(f"allow must be a network, as 10.0.0.0/8, not {text}: {error}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UwsgiSettings:
+    """How a program that was written for uWSGI runs."""
+
+    uwsgi: tuple[str, ...] = _option(
+        (),
+        "run this module, or file, as uWSGI does, with its modules uwsgi and uwsgidecorators, instead of an APP",
+        metavar="MODULE",
+    )
+    uwsgi_options: tuple[str, ...] = _option(
+        (), "an option of uWSGI, as the program finds it in uwsgi.opt", flag="uwsgi_option", metavar="KEY[=VALUE]"
+    )
+    uwsgi_strict: bool = _option(False, "give the program the errors of the real uWSGI, where aspool does better")
+    uwsgi_network: bool = _option(False, "its handler takes what came over a network: it unpickles nothing of that")
+    mules: int = _option(0, "how many mules the program has", unit="mules")
+    farms: tuple[str, ...] = _option((), "mules with a name: NAME:1,2", flag="farm", metavar="NAME:N,N")
+    tz: str | None = _option(None, "the zone of its crons; that of the machine if it is not given", metavar="ZONE")
+
+    def check_uwsgi(self, spools: tuple[str, ...]) -> None:
+        """Raises CallError for values that cannot be."""
+        given = [option.name for option in fields(UwsgiSettings) if getattr(self, option.name) != option.default]
+        if given and not self.uwsgi:
+            raise CallError(f"{given[0]} is for a program of uWSGI: name its modules with uwsgi")
+        if self.uwsgi and not spools:
+            raise CallError("uwsgi names a program that has no spools of its own: give it one with --spool")
+        if self.mules < 0:
+            raise CallError(f"mules must be at least 0, not {self.mules}")
+        for farm in self.farms:
+            found = _FARM.fullmatch(farm)
+            if found is None or not all(1 <= int(mule) <= self.mules for mule in found[2].split(",")):
+                numbers = f"numbers of mules, of which there are {self.mules}"
+                raise CallError(f"farms must be NAME:N,N with {numbers}: {farm}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +214,7 @@ class WorkerSettings:
     quiet: bool = _option(False, "no log line for a job that is done", uwsgi=("spooler-quiet",))
 
     def __post_init__(self) -> None:
-        for option in fields(self):
-            value = getattr(self, option.name)
-            if wanted := misfit(option, value):
-                raise CallError(f"{option.name} must be {wanted}, not {value!r}")
-            if isinstance(value, list):
-                object.__setattr__(self, option.name, tuple(value))
+        _check_kinds(self)
         for name in ("concurrency", "threads", "max_crashes", "max_tasks", "max_rss"):
             self._check(name, "at least 1", lambda value: value >= 1)
         for name in ("frequency", "harakiri", "max_age"):
@@ -156,7 +259,7 @@ class WorkerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(WorkerSettings):
+class Settings(WorkerSettings, ListenerSettings, UwsgiSettings):
     """How `aspool worker` runs: each of its workers, how many there are, where they work and what they tell."""
 
     spools: tuple[str, ...] = _option(
@@ -218,6 +321,8 @@ class Settings(WorkerSettings):
 
     def __post_init__(self) -> None:
         WorkerSettings.__post_init__(self)
+        self.check_listener()
+        self.check_uwsgi(self.spools)
         self._check("processes", "at least 1", lambda value: value >= 1)
         for name in ("restart_wait", "longest_restart_wait", "cheap_idle"):
             self._check(name, "more than 0 seconds", lambda value: 0 < value < math.inf)
@@ -254,4 +359,6 @@ class Settings(WorkerSettings):
         if self.supervisor is not None:
             return self.supervisor
         ends = (self.max_tasks, self.max_rss, self.max_age, self.harakiri)
+        if self.uwsgi:  # its tasks are in the way of all else in its process, and uWSGI has a master
+            return True
         return self.supervised_for is not None or any(value is not None for value in ends)

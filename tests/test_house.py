@@ -14,7 +14,7 @@ FACE = "aspool"
 # The hosts put siblings together; everybody else knows the root and itself.
 HOSTS = {
     "cli": {"supervisor", "worker", "spools", "net", "observe", "compat"},
-    "supervisor": {"worker", "spools", "observe"},
+    "supervisor": {"worker", "spools", "net", "observe", "compat"},
     "asgi": {"worker"},
     "testing": {"worker", "spools"},
 }

@@ -9,6 +9,8 @@ from .failures import telling
 
 VERBS = {  # name: (module:attribute, one line)
     "worker": ("worker:worker", "Run the tasks of an application."),
+    "run": ("running:run", "Run a script that was written for uWSGI."),
+    "listen": ("listening:listen", "Take tasks as uwsgi packets, from nginx, uWSGI or another aspool."),
     "send": ("sending:send", "Spool a call of a task."),
     "spool": ("sending:spool", "Spool a raw message, as uwsgi.spool does."),
     "watch": ("watching:watch", "Follow messages until they end."),
@@ -28,6 +30,7 @@ VERBS = {  # name: (module:attribute, one line)
     "status": ("supervising:status", "Say whether workers live that run its tasks, by the exit code too."),
     "reload": ("supervising:reload", "Let workers be replaced one by one."),
     "config": ("configuring:config", "Show the options of a worker, and where each was given."),
+    "migrate": ("migrating:migrate", "Say what of a program for uWSGI runs on aspool as it is."),
     "doctor": ("doctor:doctor", "Check a spool directory, and say what to do."),
     "completion": ("completion:completion", "Print the completion script for a shell."),
 }

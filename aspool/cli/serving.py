@@ -47,7 +47,7 @@ def _work(app: str, settings: Settings) -> int:
         again.start(supervised=True)  # only a parent can replace what does not stop; it must not hold the application
     for spool in begun.spooler.spools.values():
         say(f"aspool {version('aspool')}: {app} works on {spool.address}")
-    ended = run_worker(begun.spooler, begun.settings, Hooks(begin_child=begun.logs))
+    ended = run_worker(begun.spooler, begun.settings, Hooks(begin_child=begun.logs, prepare_child=begun.prepare_child))
     if ended.was_hung_up and not settings.burst and not terminal.is_closed:
         again.start()
     return 0

@@ -47,6 +47,11 @@ class _Reader(ABC):
         """It has no file of its own."""
         return ""
 
+    @property
+    def directory(self) -> str:
+        """And so it is in none."""
+        return ""
+
     def owner(self) -> int | None:
         """Nobody's but ours."""
         return None
@@ -89,6 +94,11 @@ class FileReader(_Reader):
     def name(self) -> str:
         """The last part of the path by which people know it."""
         return os.path.basename(self.fallback or self.path)
+
+    @property
+    def directory(self) -> str:
+        """The rest of it."""
+        return os.path.dirname(self.fallback or self.path)
 
     def owner(self) -> int | None:
         """Who owns the file. Raises OSError."""

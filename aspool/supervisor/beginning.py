@@ -1,7 +1,11 @@
-"""What every worker process does first: its directory, its logs, the modules and the application, its spools."""
+"""What every worker process does first: its directory, its logs, the modules and the application, its spools.
+
+A program of uWSGI is imported by `compat`.
+"""
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +26,7 @@ class Begun:
     spooler: Spooler[Any]
     settings: Settings
     logs: LogsOfChildren
+    prepare_child: Callable[[str], None] | None = None
 
 
 def begin(app: str, settings: Settings, worker: int | None = None) -> Begun:
@@ -36,12 +41,22 @@ def begin(app: str, settings: Settings, worker: int | None = None) -> Begun:
             os.chdir(settings.chdir)
         except OSError as error:
             raise CallError(f"chdir={settings.chdir} cannot be: {error.strerror}") from error
+    if settings.uwsgi:
+        from ..compat.running import ProgramOfChild, load  # nobody else needs it
+
+        return _begun(load(settings, worker), settings, worker, ProgramOfChild(settings.as_record(), worker or 1))
     for name in settings.imports:
         imported(name)
     spooler = load_spooler(app)
-    logs = set_up_logs(settings, worker)  # what the application has set up itself stays
     apply_spools(spooler, settings)
+    return _begun(spooler, settings, worker)
+
+
+def _begun(
+    spooler: Spooler[Any], settings: Settings, worker: int | None, prepare_child: Callable[[str], None] | None = None
+) -> Begun:
+    logs = set_up_logs(settings, worker)  # what the application has set up itself stays
     fitting, warning = fitted(settings)
     if warning is not None:
         logger.warning(warning)
-    return Begun(spooler, fitting, logs)
+    return Begun(spooler, fitting, logs, prepare_child)

@@ -88,7 +88,7 @@ class _Child:
             self._counts = Counts(begun.spooler.tasks)
         process = OwnProcess(self._leave, lambda moment: self._say(Deadline(moment)))
         observers = () if self._counts is None else (self._counts,)
-        hooks = Hooks(process, self._beside, observers, begun.logs, ORPHANED)
+        hooks = Hooks(process, self._beside, observers, begun.logs, begun.prepare_child, ORPHANED)
         worker = run_worker(begun.spooler, begun.settings, hooks).worker
         self._say_counts()
         self._say(Leaving(worker.stop_reason, worker.wants_successor))

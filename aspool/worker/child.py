@@ -61,6 +61,7 @@ class ChildJob:
     keeps_result: bool
     working_dir: str | None
     begin: Callable[[Job[Any]], None] | None = None  # called with the job before it runs
+    prepare: Callable[[str], None] | None = None  # called with the task's name before it is looked for
     has_harakiri: bool = False
     is_suspect: bool = False  # it is here for what it may do, not because its task wants it
 
@@ -94,6 +95,10 @@ class _ChildSide:
         """The worker moves its harakiri."""
         self._say("extend", seconds)
 
+    def set_harakiri(self, seconds: float | None) -> None:
+        """The worker does."""
+        self._say("set_harakiri", seconds)
+
     def logged(self, level: int, text: str) -> bool:
         """The worker writes it to its log."""
         self._say("log", [level, text[:LONGEST_TEXT]])
@@ -124,6 +129,8 @@ def run_in_child(child_job: ChildJob) -> ChildEnd:
         if child_job.has_harakiri:
             say(child_job.messages, child_job.number, "child", [os.getpid(), child_stack.offer()])
         try:
+            if child_job.prepare is not None:
+                child_job.prepare(child_job.name)
             task = _find_task(child_job)
         except BaseException as error:
             failure = failure_of(error, None)

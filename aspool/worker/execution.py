@@ -136,6 +136,7 @@ class Execution:
         if run.thread is not None and run.thread.is_running:
             return  # it was abandoned: it stays on the board
         self.running.discard(run)
+        run.has_ended = True
         if run.overdue_at < math.inf:
             self.side.no_longer_overdue()
         run.job.leave_side()

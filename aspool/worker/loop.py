@@ -51,7 +51,8 @@ class Worker:
     `embedded`: inside somebody else's process; `max_tasks`, `max_rss` and `max_age` are refused then.
     `process`: that it may end for a job that does not stop. Without one it only reports such a job.
     `observers` are called with each event, beside those of the Spooler; they must be quick and cannot fail a job.
-    `begin_child` is called in the processes of jobs, with the job, before it runs; it travels there pickled.
+    `begin_child` is called in the processes of jobs, with the job, before it runs, and `prepare_child`, with the task's
+    name, before that is imported; they travel there pickled.
     `seen`: of schedules, where the worker before it ended that had it; it is as if that had gone on.
     """
 
@@ -65,6 +66,7 @@ class Worker:
         observers: Sequence[Observer] = (log,),
         seen: Seen | None = None,
         begin_child: Callable[[Job[Any]], None] | None = None,
+        prepare_child: Callable[[str], None] | None = None,
     ) -> None:
         self.settings = settings or WorkerSettings()
         if embedded:
@@ -82,14 +84,13 @@ class Worker:
         self.addresses = tuple(feed.spool.address for feed in self._feeds)
         self._feeds.append(Feed(here, is_spooled=False))
         self._ticker = Ticker(spooler, here, self._frequency, fires=self.settings.schedules, seen=seen)
-        self._stop = anyio.Event()
-        self._hurry = anyio.Event()
+        self._stop, self._hurry = anyio.Event(), anyio.Event()
         self._recycling = Recycling(self.settings, self._recycle)
         over = partial(self.stop, "the burst is over")
         self._feeding = Feeding(self.settings, self._places, self._feeds, self._recycling, over)
         self._idleness = Idleness(self._places, self._feeds, self._ticker, self._feeding)
         self._ending: Ending | None = None
-        self._begin_child = begin_child
+        self._begin_child, self._prepare_child = begin_child, prepare_child
         self._loop: AbstractEventLoop | None = None
         if process is not None:
             leaving = Leaving(process, self._ticker.fired_last)
@@ -218,7 +219,9 @@ class Worker:
             stack.callback(self._recycling.close)
             self._recycling.begin()
             self._places.at_end = self._recycling.at_end
-            runners = Runners(self.settings, output.path, messages, self.spooler.middleware, self._begin_child)
+            runners = Runners(
+                self.settings, output.path, messages, self.spooler.middleware, self._begin_child, self._prepare_child
+            )
             await self._begin_schedules(stack)
             self._report(WorkerStarted(self.addresses))
             task_status.started()

@@ -88,6 +88,8 @@ def _pass_on(run: Run, said: dict[str, Any]) -> None:
         run.progressed(Progress(*said["progress"]))
     elif "extend" in said:
         run.extend(said["extend"])
+    elif "set_harakiri" in said:
+        run.set_harakiri(said["set_harakiri"])
     elif "log" in said:
         level, text = said["log"]
         run.job.logged(level, text)

@@ -47,13 +47,15 @@ class Hooks:
 
     `process` is how it ends that; by default with an exit code, for whoever started it to start it again. `beside`
     runs in its event loop as soon as it claims. `observers` are told of events. `begin_child` is called in the
-    processes of jobs, with the job, before it runs; it travels there pickled.
+    processes of jobs, with the job, before it runs, and `prepare_child`, with the task's name, before that is imported;
+    they travel there pickled.
     """
 
     process: OwnProcess = field(default_factory=lambda: OwnProcess(_leave))
     beside: Callable[[Worker], Awaitable[None]] = _nothing
     observers: Sequence[Observer] = ()
     begin_child: Callable[[Job[Any]], None] | None = None
+    prepare_child: Callable[[str], None] | None = None
     hang_up: str = "SIGHUP"  # what that means, in words
 
 
@@ -74,7 +76,12 @@ def run_worker(spooler: Spooler[Any], settings: WorkerSettings, hooks: Hooks | N
     hooks = hooks or Hooks()
     has_uvloop = importlib.util.find_spec("uvloop") is not None
     worker = Worker(
-        spooler, settings, process=hooks.process, observers=(log, *hooks.observers), begin_child=hooks.begin_child
+        spooler,
+        settings,
+        process=hooks.process,
+        observers=(log, *hooks.observers),
+        begin_child=hooks.begin_child,
+        prepare_child=hooks.prepare_child,
     )
     with _obeying(worker, hooks.hang_up) as signals:
         try:

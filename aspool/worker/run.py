@@ -60,6 +60,8 @@ class Run:
     raised: BaseException | None = None
     is_cancelled: bool = False  # somebody wanted it to stop
     is_overdue: bool = False  # that was reported
+    is_late: bool = False  # its harakiri came, which it had not when it began
+    has_ended: bool = False
 
     def __init__(
         self, claim: Claim, task: Task[..., Any, Any], started: float, entry: Entry, side: RunSide, seat: Seat | None
@@ -84,16 +86,43 @@ class Run:
         """Move its harakiri; from any thread."""
         if not 0 < seconds < math.inf:
             raise CallError(f"a job is extended by more than 0 seconds, not {seconds!r}")
+        self._on_loop(self._extend, min(seconds, LONGEST_DELAY))
+
+    def _on_loop(self, change: Callable[[float], None], seconds: float) -> None:
         if threading.get_ident() == self.side.loop_thread:  # at once, as it may block the loop now
-            self._extend(min(seconds, LONGEST_DELAY))
+            change(seconds)
         else:
-            self.side.loop.call_soon_threadsafe(self._extend, min(seconds, LONGEST_DELAY))
+            self.side.loop.call_soon_threadsafe(change, seconds)
 
     def _extend(self, seconds: float) -> None:
         if self.harakiri is not None and self.scope is not None:
             self.harakiri += seconds
             self.scope.deadline += seconds
             self.overdue_at += seconds
+
+    def set_harakiri(self, seconds: float | None) -> None:
+        """Begin its harakiri anew; from any thread."""
+        if seconds is not None and not 0 < seconds < math.inf:
+            raise CallError(f"the harakiri of a job is more than 0 seconds, not {seconds!r}")
+        self._on_loop(self._set_harakiri, math.inf if seconds is None else min(seconds, LONGEST_DELAY))
+
+    def _set_harakiri(self, seconds: float) -> None:
+        if self.is_cancelled:  # it must end already
+            return
+        deadline = self.side.loop.time() + seconds
+        self.harakiri = None if seconds == math.inf else seconds
+        self.overdue_at = math.inf
+        self.must_end(deadline + self.side.harakiri_grace)
+        if self.scope is not None:
+            self.scope.deadline = deadline
+        elif self.loop_task is not None and self.harakiri is not None:  # it began without one, and so has no scope
+            self.side.loop.call_at(deadline, self._stop_late, self.overdue_at)
+
+    def _stop_late(self, overdue_at: float) -> None:
+        """If nothing was changed meanwhile, and it still runs."""
+        if self.overdue_at == overdue_at and not self.has_ended and self.loop_task is not None:
+            self.is_late = True
+            self.loop_task.cancel()
 
     def logged(self, level: int, text: str) -> bool:  # noqa: ARG002 - as JobSide
         """Its lines are written where it runs."""
@@ -134,7 +163,7 @@ class Run:
     @property
     def was_told_to_stop(self) -> bool:
         """Whether it was cancelled, by harakiri or its ticket: an event loop that is blocked cannot do so."""
-        return self.is_cancelled or (self.scope is not None and self.scope.cancel_called)
+        return self.is_cancelled or self.is_late or (self.scope is not None and self.scope.cancel_called)
 
     @property
     def harakiri_ends(self) -> float:

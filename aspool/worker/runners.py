@@ -62,8 +62,10 @@ class Runners:
         messages: ChildMessages,
         middleware: Sequence[Middleware] = (),
         begin_child: Callable[[Job[Any]], None] | None = None,
+        prepare_child: Callable[[str], None] | None = None,
     ) -> None:
         self._begin_child = begin_child
+        self._prepare_child = prepare_child
         self._output = output
         self._messages = messages
         self._middleware = tuple(middleware)
@@ -150,6 +152,8 @@ class Runners:
                 if run.harakiri is not None and not run.in_process:
                     run.where = failure_of(error, None).traceback
                 raise
+            if isinstance(error, get_cancelled_exc_class()) and run.is_late:
+                return _stopped(run)
             if run.failure is not None and error is run.raised:
                 return run.failure
             return failure_of(error, run.task.options.retry_on)
@@ -291,6 +295,7 @@ class Runners:
             keeps_result=wants_result(run),
             working_dir=run.task.working_dir(message.options),
             begin=self._begin_child,
+            prepare=self._prepare_child,
             has_harakiri=run.harakiri is not None,
             is_suspect=run.task.options.executor != "process",
         )

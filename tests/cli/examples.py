@@ -44,10 +44,38 @@ EXAMPLES: dict[str, Any] = {
     "log_level": "debug",
     "log_format": "json",
     "log_config": "logging.toml",
+    "listen": (":3031", "unix:a place/socket"),
+    "keep": ("HTTP_X_*", "QUERY_STRING"),
+    "reply": "http",
+    "allow": ("10.0.0.0/8", "fd00::/8"),
+    "secret_file": "a secret",
+    "allow_user": ("www-data",),
+    "max_packet": 4096,
+    "max_body": 0,
+    "max_connections": 10,
+    "max_connections_per_peer": 2,
+    "packet_timeout": 2.5,
+    "body_timeout": 90.0,
+    "min_free": 0,
+    "uwsgi": ("jobs", "more.jobs", "a dir/file.py"),
+    "uwsgi_options": ("locks=4", "lazy"),
+    "uwsgi_strict": True,
+    "uwsgi_network": True,
+    "mules": 2,
+    "farms": ("mail:1,2", "all:2"),
+    "tz": "Europe/Paris",
 }
+PROGRAM = {"uwsgi": ("jobs",), "spools": ("./a",), "concurrency": 1}  # one task at a time, where nothing else is said
 BESIDE: dict[str, dict[str, Any]] = {  # what an option needs
     "ordered": {"spools": ("./a",)},
     "external": {"spools": ("./a",)},
+    "uwsgi": {"spools": ("./a",), "concurrency": 1},
+    "uwsgi_options": PROGRAM,
+    "uwsgi_strict": PROGRAM,
+    "uwsgi_network": PROGRAM,
+    "mules": PROGRAM,
+    "farms": PROGRAM | {"mules": 2},
+    "tz": PROGRAM,
 }
 IN_INI: dict[str, Any] = {  # where uWSGI knows less: its spools are directories without names
     "spools": ("./a place", "mail"),
@@ -58,6 +86,11 @@ IN_INI: dict[str, Any] = {  # where uWSGI knows less: its spools are directories
 def wanted(name: str) -> dict[str, Any]:
     """The example of an option, and what it needs beside it."""
     return BESIDE.get(name, {}) | {name: EXAMPLES[name]}
+
+
+def app_for(name: str) -> list[str]:
+    """The argument APP, which a program of uWSGI has not."""
+    return [] if "uwsgi" in wanted(name) else ["app"]
 
 
 def as_flags(name: str, value: Any) -> list[str]:

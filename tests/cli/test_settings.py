@@ -11,7 +11,19 @@ from aspool.cli import serving
 from aspool.placing import placed
 from aspool.settings import Settings
 
-from .examples import EXAMPLES, IN_INI, OPTIONS, as_flags, as_ini, as_toml, as_variable, names_of, uwsgi_names, wanted
+from .examples import (
+    EXAMPLES,
+    IN_INI,
+    OPTIONS,
+    app_for,
+    as_flags,
+    as_ini,
+    as_toml,
+    as_variable,
+    names_of,
+    uwsgi_names,
+    wanted,
+)
 
 Run = Callable[..., Result]
 MISUSE = 2
@@ -64,21 +76,21 @@ def test_every_option_has_an_example() -> None:
 @pytest.mark.parametrize("name", OPTIONS)
 def test_flags_and_python(served: Served, name: str) -> None:
     flags = [word for key, value in wanted(name).items() for word in as_flags(key, value)]
-    assert served("app", *flags) == placed(Settings(**wanted(name)))
+    assert served(*app_for(name), *flags) == placed(Settings(**wanted(name)))
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_variables(served: Served, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     for key, value in wanted(name).items():
         monkeypatch.setenv(*as_variable(key, value))
-    assert served("app") == placed(Settings(**wanted(name)))
+    assert served(*app_for(name)) == placed(Settings(**wanted(name)))
     assert served.told == ""
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_toml(served: Served, app: Path, name: str) -> None:
     (app / "aspool.toml").write_text("".join(as_toml(key, value) for key, value in wanted(name).items()))
-    assert served("app") == placed(Settings(**wanted(name)))
+    assert served(*app_for(name)) == placed(Settings(**wanted(name)))
 
 
 @pytest.mark.parametrize(("name", "key"), uwsgi_names())
@@ -96,6 +108,37 @@ def test_a_record(name: str) -> None:
     settings = Settings(**wanted(name))
     assert Settings.from_record(settings.as_record()) == settings
     assert settings.as_record().keys() == wanted(name).keys()
+
+
+# --- programs of uWSGI ---------------------------------------------------------------------------------------------
+
+
+def test_a_program_of_uwsgi(served: Served, app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs one task at a time, in the zone of the environment, with a supervisor, and its name is its modules'."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    found = served("--uwsgi", "./jobs/mail.py", "--uwsgi", "/srv/a-b.py", "--uwsgi", "more", "-d", "a")
+    assert served.app == "jobs.mail, /srv/a-b.py, more"
+    assert (found.concurrency, found.tz, found.wants_supervisor) == (1, "Asia/Tokyo", True)
+    assert found.spools == (f"{app}/a",)
+    assert served("--uwsgi", "jobs", "-d", "a", "--concurrency", "3", "--tz", "UTC").concurrency == 3
+    assert served.settings.tz == "UTC"
+    assert served("app", "-d", "a").concurrency == Settings().concurrency
+
+
+def test_the_ini_of_a_program_of_uwsgi(served: Served, app: Path) -> None:
+    (app / "uwsgi.ini").write_text(
+        "[uwsgi]\nmodule = shop.wsgi\nspooler = sp\nmules = 2\nmule = a.py\nfarm = x:1,3\nlocks = 2\nlocks = 4\n"
+    )
+    found = served("--uwsgi", "jobs", "--ini", "uwsgi.ini", "--uwsgi-option", "mode=test", "--uwsgi-option", "locks=5")
+    assert found.uwsgi_options == (
+        "module=shop.wsgi", "spooler=sp", "mules=2", "mule=a.py", "farm=x:1,3", "locks=4", "mode=test", "locks=5",
+    )  # fmt: skip
+    assert (found.mules, found.farms, found.spools) == (3, ("x:1,3",), (f"{app}/sp",))
+    assert served("--uwsgi", "jobs", "--ini", "uwsgi.ini", "--mules", "4").mules == 4
+    assert served("app", "--ini", "uwsgi.ini") == placed(Settings(spools=("sp",))), "an application has none of that"
+    (app / "uwsgi.ini").write_text("[uwsgi]\nmules = many\n")
+    told = served.refused("--uwsgi", "jobs", "--ini", "uwsgi.ini")
+    assert "uwsgi.ini:2: mules must be a whole number, not 'many'" in told
 
 
 # --- which is stronger ---------------------------------------------------------------------------------------------
@@ -265,6 +308,12 @@ def test_variables_that_cannot_be(
         ("--spool x/a --external y/b --external z/b", "two spools are called 'b'"),
         ("--chdir {project}", "{project} in '{project}' stands for nothing"),
         ("--health 80", "health must be HOST:PORT, [IPV6]:PORT, :PORT, *:PORT or unix:PATH, not 80"),
+        ("--mules 2", "mules is for a program of uWSGI: name its modules with uwsgi (mules: --mules"),
+        ("--uwsgi jobs -d a", "app contradicts uwsgi: leave out one of them (app: argument, uwsgi: --uwsgi)"),
+        ("--uwsgi jobs", "give it one with --spool (uwsgi: --uwsgi)"),
+        ("--uwsgi jobs -d a --mules -1", "mules must be at least 0, not -1"),
+        ("--uwsgi jobs -d a --farm mail:1", "farms must be NAME:N,N with numbers of mules, of which there are 0: mail"),
+        ("--uwsgi jobs -d a --farm mail --mules 1", "farms must be NAME:N,N"),
         ("--max-rss 0", "max_rss must be at least 1, not 0 (max_rss: --max-rss)"),
     ],
 )

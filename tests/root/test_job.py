@@ -26,6 +26,9 @@ class Side:
     def progressed(self, progress: Progress) -> None:
         self.heard.append(progress)
 
+    def set_harakiri(self, seconds: float | None) -> None:
+        self.heard.append(("harakiri", seconds))
+
     def extend(self, seconds: float) -> None:
         self.heard.append(seconds)
 

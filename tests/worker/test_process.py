@@ -10,10 +10,10 @@ from typing import Any
 import anyio
 import pytest
 
-from aspool import Body, Job, MemorySpool, NoResult, Progress, TaskCancelled, TaskFailed
+from aspool import Body, Job, MemorySpool, NoResult, Progress, TaskCancelled, TaskFailed, WorkerSettings
 from aspool.middleware import CallNext
 from aspool.outcomes import Buried, Done, PutOff
-from aspool.worker import running
+from aspool.worker import Worker, running
 
 from .bursts import burst
 from .storm_workers import APPS
@@ -40,6 +40,14 @@ async def test_job_and_body_reach_the_child(app: Any, tmp_path: Path) -> None:
     assert (int(pid) == os.getpid(), attempt, body) == (False, b"1", b"the body")
     assert (tmp_path / "loop").read_text() == "async"
     assert (tmp_path / "raw").read_bytes() == b"raw body"
+
+
+async def test_a_child_is_prepared_before_the_task_is_looked_for(app: Any, tmp_path: Path) -> None:
+    prepare: Any = (tmp_path / "prepared").write_text  # which pickles
+    await app.write.spool("written", Body(b""))
+    await Worker(app.spooler, WorkerSettings(burst=True), prepare_child=prepare).run()
+    assert (tmp_path / "prepared").read_text() == app.write.name
+    assert (tmp_path / "written").exists()
 
 
 async def test_what_it_prints_comes_out_of_the_worker(app: Any, capfd: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -14,8 +15,9 @@ from ...settings import Settings, did_you_mean
 from ..failures import Misuse
 from ..places import VARIABLE
 from .found import OPTIONS
-from .options import PREFIX, flag, found_in_files, variable
+from .options import PREFIX, flag, found_in_files, ini_of, variable
 from .telling import warn
+from .uwsgi_program import read
 
 _OTHER_VARIABLES = (VARIABLE, f"{PREFIX}APP", f"{PREFIX}CONFIG", f"{PREFIX}INI")
 
@@ -30,7 +32,13 @@ class Given:
     where: Mapping[str, str]
 
     def required_app(self) -> str:
-        """The application. Raises Misuse when there is none."""
+        """The application, or the modules of a program of uWSGI. Raises Misuse when there is none, or both."""
+        if self.settings.uwsgi and self.app is not None:
+            raise Misuse(
+                f"app contradicts uwsgi: leave out one of them (app: {self.where['app']}, uwsgi: {self.where['uwsgi']})"
+            )
+        if self.settings.uwsgi:
+            return ", ".join(self.placed.uwsgi)
         if self.app is None:
             raise Misuse(
                 "no application: give APP as module:attribute, as app:spooler, or ASPOOL_APP, or app in aspool.toml"
@@ -38,15 +46,34 @@ class Given:
         return self.app
 
 
-def given(ctx: click.Context) -> Given:
-    """What the options of a command, the environment and the files say. Raises Misuse for what cannot be."""
+def given(ctx: click.Context, **fixed: Any) -> Given:
+    """What the options of a command, the environment and the files say. Raises Misuse for what cannot be.
+
+    `fixed` are settings that the command gives itself.
+    """
     _warn_of_variables(os.environ)
-    where = _where(ctx, "app") | {name: place for name in OPTIONS for place in _where(ctx, name).values()}
+    known = [name for name in OPTIONS if name in ctx.params and name not in fixed]
+    where = _where(ctx, "app") | {name: place for name in known for place in _where(ctx, name).values()}
+    values = {name: ctx.params[name] for name in where if name != "app"} | fixed
     try:
-        settings = Settings(**{name: ctx.params[name] for name in where if name != "app"})
-        return Given(ctx.params["app"], settings, placed(settings), where)
+        if values.get("uwsgi"):
+            values = _of_program(ctx, values, where)
+        settings = Settings(**values)
+        return Given(ctx.params.get("app"), settings, placed(settings), where)
     except CallError as error:
         raise Misuse(f"{error}{_places(str(error), where)}") from None
+
+
+def _of_program(ctx: click.Context, values: dict[str, Any], where: dict[str, str]) -> dict[str, Any]:
+    """With what a program of uWSGI finds in its ini, and runs as there: one task at a time, in the machine's zone."""
+    ini = ini_of(ctx)
+    found = {} if ini is None else read(ini, os.environ)
+    for name, one in found.items():
+        where.setdefault(name, one.where)
+    in_ini = {name: one.value for name, one in found.items()}
+    both = {"uwsgi_options": in_ini.get("uwsgi_options", ()) + values.get("uwsgi_options", ())}
+    zone = {"tz": name} if (name := os.environ.get("TZ", "").removeprefix(":")) else {}
+    return {"concurrency": 1} | zone | in_ini | values | both
 
 
 def _where(ctx: click.Context, name: str) -> dict[str, str]:

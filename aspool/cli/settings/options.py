@@ -19,16 +19,27 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 PREFIX = "ASPOOL_"
 _LAYERS = f"{__name__}.layers"  # the strongest first
+_INI = f"{__name__}.ini"
 _RUNTIME_DIRS = ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR")
 
 
 def settings_options(command: Command) -> Command:
     """APP, one option for each setting, and --config and --ini, whose files are read before the others count."""
-    for option in reversed(list(OPTIONS.values())):
-        command = _option(option)(command)
-    for file_option in (_ini, _config):
-        command = file_option(command)
+    command = some_settings_options(*OPTIONS)(command)
     return click.argument("app", required=False, envvar=f"{PREFIX}APP")(command)
+
+
+def some_settings_options(*names: str) -> Callable[[Command], Command]:
+    """The same for some of the settings, without APP."""
+
+    def decorate(command: Command) -> Command:
+        for name in reversed(names):
+            command = _option(OPTIONS[name])(command)
+        for file_option in (_ini, _config):
+            command = file_option(command)
+        return command
+
+    return decorate
 
 
 def flag(option: "Field[Any]") -> str:
@@ -47,7 +58,7 @@ def _option(option: "Field[Any]") -> Callable[[Command], Command]:
         both = f"{name}/--no-{name[2:]}"
         return click.option(both, option.name, default=None, envvar=variable(option.name), help=help)
     return click.option(
-        name,
+        *(["-d", name] if option.name == "spools" else [name]),  # as all verbs have it
         option.name,
         type=_Text(option),
         multiple=kind(option) is tuple,
@@ -61,7 +72,8 @@ def _default(option: "Field[Any]") -> str:
     default = option.default
     if default is None or default == () or default is False:
         return ""
-    return f"  [default: {'on' if default is True else default if isinstance(default, str) else format(default, 'g')}]"
+    shown = "on" if default is True else format(default, "g") if isinstance(default, float) else default
+    return f"  [default: {shown}]"
 
 
 def _metavar(option: "Field[Any]") -> str:
@@ -138,6 +150,13 @@ def _read_ini(ctx: click.Context, _: click.Parameter, name: str | None) -> None:
     for sentence in warnings:
         warn(sentence)
     _put(ctx, 1, found)
+    ctx.meta[_INI] = name
+
+
+def ini_of(ctx: click.Context) -> str | None:
+    """The FILE[:SECTION] of --ini, however it was given."""
+    name: str | None = ctx.meta.get(_INI)
+    return name
 
 
 _config = click.option(

@@ -142,6 +142,8 @@ class Claimer:
             raise _Unclaimed(Skip(LATER, due))
         try:
             packet, message, start = _read(fd, found, name, candidate.place, now)
+            if packet.modifier1 != wire.SPOOL_MODIFIER:
+                packet = self._adopt(fd, found, packet)
         except (BadPacket, BadFile) as error:
             self._quarantine(fd, candidate, str(error))
         path = f"{self._tree.path}/{candidate.place.named(candidate.name)}"
@@ -161,6 +163,15 @@ class Claimer:
                 slot.free()
             raise
         return claim
+
+    def _adopt(self, fd: int, found: os.stat_result, packet: wire.Packet) -> wire.Packet:
+        """Another program has put something else into the header: uWSGI looks at neither modifier. Raises BadFile."""
+        if not self._tree.any_modifier:
+            raise BadFile(f"its modifier1 is {packet.modifier1}, not {wire.SPOOL_MODIFIER}: it is no spool file")
+        os.pwrite(fd, bytes((wire.SPOOL_MODIFIER,)), 0)
+        os.pwrite(fd, b"\0", 3)  # what stands there is no mark of ours
+        os.utime(fd, ns=(found.st_atime_ns, found.st_mtime_ns))
+        return packet._replace(modifier1=wire.SPOOL_MODIFIER, modifier2=0)
 
     def _admit(self, claim: FileClaim, gate: Gate, mark: Mark, found: os.stat_result, now: float) -> None:
         """Ask whether the message may begin now, the last question of all. Raises _Unclaimed if not."""
@@ -286,8 +297,6 @@ def _read(fd: int, found: os.stat_result, name: FileName, place: Place, now: flo
 
 def _decode(data: bytes, size: int) -> wire.Packet:
     packet = wire.decode(data)
-    if packet.modifier1 != wire.SPOOL_MODIFIER:
-        raise BadFile(f"its modifier1 is {packet.modifier1}, not {wire.SPOOL_MODIFIER}: it is no spool file")
     length = packet.variables.get(LENGTH)
     checksum = packet.variables.get(CHECKSUM)
     if length is not None and (not length.isdigit() or int(length) != size - packet.size):

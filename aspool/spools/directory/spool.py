@@ -120,6 +120,10 @@ class DirectorySpool(Browser):
         """Open it now, instead of when it is first used. Raises SpoolUnusable."""
         await to_thread.run_sync(self._tree.open)
 
+    def accept_any_modifier(self) -> None:
+        """Take files whatever their modifier1 is, as uWSGI does; else those with another than 17 are put aside."""
+        self._tree.any_modifier = True
+
     # --- writing ---------------------------------------------------------------------------------------------
 
     def put_blocking(self, messages: Sequence[Message]) -> Sequence[Stored | Exception]:

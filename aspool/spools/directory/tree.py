@@ -57,6 +57,7 @@ class Tree:
         self.path = path
         self.owners: frozenset[int] = frozenset()
         self.strips_modes = True  # the umask takes away what the owner of a new file should have
+        self.any_modifier = False  # files with another modifier1 than a spooler's are messages too
         self._insecure = insecure
         self._network = network
         self._lock = threading.RLock()

@@ -319,3 +319,20 @@ async def test_a_dead_message_with_a_chosen_id_gets_it_back(directory: Directory
         assert (await put(directory, chosen))[0].duplicate
         await settle(directory, await claimed(directory, 1), Done())
         assert not (await put(directory, chosen))[0].duplicate
+
+
+@pytest.mark.parametrize("modifiers", [(0, 0), (99, 0xA1)], ids=["none", "one that looks like a mark"])
+async def test_where_any_modifier_is_accepted_the_header_becomes_ours(
+    directory: DirectorySpool, modifiers: tuple[int, int]
+) -> None:
+    await directory.open()
+    path = directory.path / "uwsgi_spoolfile_on_host_1_1_1_1_1"
+    path.write_bytes(bytes((modifiers[0], 5, 0, modifiers[1])) + b"\x01\0k\0\0")
+    os.utime(path, (1000, 1000))
+    directory.accept_any_modifier()
+    async with served(directory):
+        (claim,) = await claimed(directory, 1)
+        assert claim.message.raw == {b"k": b""}
+        assert (claim.crashed, claim.message.crashes) == (False, 0), "nobody of ours died"
+        assert path.read_bytes()[:1] == b"\x11"
+        await settle(directory, [claim], Done())

@@ -1,0 +1,1 @@
+"""What a uWSGI program asks of its processes, and of uWSGI itself."""
