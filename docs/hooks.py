@@ -10,7 +10,7 @@ import click
 from aspool import WorkerSettings, errors
 from aspool.cli.main import VERBS, main
 from aspool.cli.settings.options import flag
-from aspool.settings import Settings, kind
+from aspool.settings import ListenerSettings, Settings, UwsgiSettings, kind
 
 Row = tuple[str, ...]
 
@@ -59,14 +59,18 @@ def _told(help: str) -> str:
 
 
 def settings() -> str:
-    """One row for each option: of each worker first, then of all that `aspool worker` does."""
+    """One row for each option: of each worker, of all of `aspool worker`, of its listener, of programs of uWSGI."""
     of_a_worker = {option.name for option in fields(WorkerSettings)}
+    of_a_listener = {option.name for option in fields(ListenerSettings)}
+    of_uwsgi = {option.name for option in fields(UwsgiSettings)}
     head = ("option", "default", "unit", "meaning", "flag", "uWSGI")
     return "\n\n".join(
         f"### {title}\n\n{_table(head, [_setting(option) for option in fields(Settings) if fits(option.name)])}"
         for title, fits in (
             ("Of each worker", of_a_worker.__contains__),
-            ("Of all of `aspool worker`", lambda name: name not in of_a_worker),
+            ("Of all of `aspool worker`", lambda name: name not in of_a_worker | of_a_listener | of_uwsgi),
+            ("Of its listener, and of `aspool listen`", of_a_listener.__contains__),
+            ("Of a program that was written for uWSGI", of_uwsgi.__contains__),
         )
     )
 
@@ -84,7 +88,7 @@ def _default(value: Any) -> str:
         return "on" if value else "off"
     if value is None or value == ():
         return "none"
-    return f"`{value}`" if isinstance(value, str) else f"{value:g}"
+    return f"`{value}`" if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def error_tree() -> str:

@@ -6,12 +6,12 @@ from dataclasses import asdict
 import click
 
 from ..errors import FAILED, UNUSABLE, CallError
-from ..escape import safe
 from ..protocol import Spool
 from ..spools.directory import DirectorySpool
 from . import output
 from .checks import contents, directory, disk, schedules, system, workers
 from .checks.finding import Finding, fail
+from .checks.report import report
 from .looking import json_option
 from .places import app_argument, spool_option, spools_of
 
@@ -34,7 +34,6 @@ INSIDE: Sequence[Check] = (
     contents.put_aside,
     contents.directory_size,
 )
-STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 @click.command()
@@ -54,7 +53,7 @@ def doctor(app: str | None, address: str | None, as_json: bool) -> None:
         )
     else:
         for spool, findings in found.items():
-            _report(spool, findings)
+            report(spool, findings)
     everything = [one for findings in found.values() for one in findings]
     if any(one.level == "fail" for one in everything):
         missing = any(one.level == "fail" and one.check == "directory" for one in everything)
@@ -83,16 +82,3 @@ def _run(path: str, checks: Iterable[Check]) -> Iterable[Finding]:
         except OSError as error:
             found = fail("check", f"it could not be made: {error}", "see whether the directory can be read and written")
         yield from found if isinstance(found, list) else [found]
-
-
-def _report(spool: str, findings: Sequence[Finding]) -> None:
-    if not output.on_terminal():
-        for one in findings:
-            output.print_plain((one.level, one.check, one.text, one.advice))
-        return
-    click.echo(click.style(safe(spool), bold=True))
-    for one in findings:
-        level = click.style(f"{one.level:<5}", fg=STYLES[one.level])
-        click.echo(f"  {level}{one.check:<12} {safe(one.text)}")
-        if one.advice:
-            click.echo(f"       {'':<12} → {safe(one.advice)}")

@@ -1,0 +1,1 @@
+"""What `aspool migrate --check` looks at: options, files, sources. Nothing here changes anything."""
