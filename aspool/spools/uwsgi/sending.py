@@ -55,14 +55,16 @@ class Peer:
             raise way.failed(error) from None
 
     async def _send(self, sending: "_Sending") -> Stored:
-        if time.monotonic() >= self._is_uwsgi_until or unsaid(sending.message):  # it may be another one by now
+        is_remembered = time.monotonic() < self._is_uwsgi_until
+        # It may be an aspool by now, which drops what strangers say in variables of ours.
+        if not is_remembered or unsaid(sending.message, to_uwsgi=False):
             async with connected(self.where) as connection:
                 greeting = await sending.greet(connection)
                 if greeting is not None:
                     self._is_uwsgi_until = 0.0
                     return await sending.to_aspool(connection, greeting)
             self._is_uwsgi_until = time.monotonic() + REMEMBERED  # and it has closed the connection
-        sending.check_plain("is a uWSGI, which takes")
+        sending.check_said("is a uWSGI, which takes", to_uwsgi=True)
         async with connected(self.where) as connection:
             return await sending.to_uwsgi(connection)
 
@@ -85,10 +87,10 @@ class _Sending:
             raise self._way.refused(read_answer(answer))
         return read_greeting(answer)
 
-    def check_plain(self, who: str) -> None:
-        """Raises Unsupported for a message of which a plain packet cannot say all."""
-        if lacking := unsaid(self.message):
-            raise Unsupported(f"{self._way.where} {who} raw variables only, no {lacking}: nothing was sent")
+    def check_said(self, who: str, *, to_uwsgi: bool) -> None:
+        """Raises Unsupported for a message of which variables cannot say all."""
+        if lacking := unsaid(self.message, to_uwsgi=to_uwsgi):
+            raise Unsupported(f"{self._way.where} {who} variables only, no {lacking}: nothing was sent")
 
     async def to_uwsgi(self, connection: Connection) -> Stored:
         """Send what a uWSGI takes."""
@@ -98,7 +100,7 @@ class _Sending:
     async def to_aspool(self, connection: Connection, greeting: Greeting) -> Stored:
         """Send all of it, if the listener trusts us; else what it takes from anybody."""
         if greeting.trust == "no" or (greeting.trust == "proof" and not self._secret):
-            self.check_plain(_UNTRUSTED[greeting.trust])
+            self.check_said(_UNTRUSTED[greeting.trust], to_uwsgi=False)
             return await self._exchange(connection, plain_variables(self.message))
         message = replace(self.message, raw=without_our_way(self.message.raw, names=True))
         secret = self._secret if greeting.trust == "proof" else b""
@@ -185,6 +187,6 @@ async def _chunks(body: Body | None) -> AsyncGenerator[bytes]:
 
 
 _UNTRUSTED = {
-    "proof": "takes tasks from those who know its secret (?secret_file=…); from us it takes",
-    "no": "takes tasks from its own user on a unix socket, and from nobody else, as it has no secret; from us it takes",
+    "proof": "takes tasks from those who know its secret (?secret_file=…); from us it takes raw",
+    "no": "takes tasks from its own user on a unix socket alone, as it has no secret; from us it takes raw",
 }

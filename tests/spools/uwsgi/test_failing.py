@@ -262,9 +262,10 @@ async def test_a_uwsgi_is_asked_once_and_again_where_it_matters() -> None:
         spooler = Spooler(listener.address)
         for _ in range(3):
             await spooler.spool({"a": "b"})
+        await spooler.task_named("t").spool()  # an aspool that has come in its place would take it for a raw message
         with pytest.raises(PartlySpooled):
-            await spooler.spool_many([spooler.task_named("t").call()])
-    assert said == [PING_MODIFIER, 17, 17, 17, PING_MODIFIER]
+            await spooler.spool_many([spooler.task_named("t").using(id="chosen").call()])
+    assert said == [PING_MODIFIER, 17, 17, 17, PING_MODIFIER, 17, PING_MODIFIER]
 
 
 # --- descriptors -------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 
 from aspool import Body
 from aspool.errors import ArgumentsRefused
-from aspool.message import Firing, Message
+from aspool.message import Firing, Message, from_variables
 from aspool.spools.uwsgi.plain import plain_variables, unsaid, without_our_way
 
 
@@ -31,7 +31,7 @@ def raw(variables: dict[bytes, bytes] | None = None, **changes: Any) -> Message:
     ],
 )
 def test_what_uwsgi_reads(message: Message, said: dict[bytes, bytes]) -> None:
-    assert unsaid(message) == ""
+    assert unsaid(message, to_uwsgi=True) == unsaid(message, to_uwsgi=False) == ""
     assert plain_variables(message) == said
 
 
@@ -51,14 +51,26 @@ def test_a_name_may_be_one_of_the_peers() -> None:
     ("message", "lacking"),
     [
         (Message(id="a", task="t"), "tasks"),
-        (raw(body=Body(b"x")), "bodies"),
-        (raw(unique=True), "chosen ids"),
         (raw(expires=5.0), "expires"),
         (raw(options={"retries": 1}), "options"),
         (raw(buffer={"a": 1}), "options"),
         (raw(firing=Firing("s", 1.0)), "options"),
-        (raw(unique=True, body=Body(b"x")), "bodies and no chosen ids"),
     ],
 )
-def test_what_it_cannot_be_told(message: Message, lacking: str) -> None:
-    assert unsaid(message) == lacking
+def test_what_is_said_in_variables_of_ours(message: Message, lacking: str) -> None:
+    assert unsaid(message, to_uwsgi=False) == lacking
+    assert unsaid(message, to_uwsgi=True) == ""
+    assert from_variables(plain_variables(message), b"", id="a") == message
+
+
+@pytest.mark.parametrize(
+    ("message", "lacking"),
+    [
+        (raw(body=Body(b"x")), "bodies"),
+        (raw(unique=True), "chosen ids"),
+        (raw(unique=True, body=Body(b"x")), "bodies and no chosen ids"),
+        (raw(arguments=b'"' + b"x" * 70_000 + b'"'), "arguments of that size"),
+    ],
+)
+def test_what_has_no_place(message: Message, lacking: str) -> None:
+    assert unsaid(message, to_uwsgi=True) == unsaid(message, to_uwsgi=False) == lacking

@@ -10,6 +10,7 @@ import pytest
 
 from aspool import Body, Spooler
 from aspool.errors import NotSpooled, Unsupported
+from aspool.testing import drain
 
 from ...real_uwsgi import RealUwsgi, real_uwsgi
 
@@ -46,8 +47,8 @@ async def test_what_a_real_uwsgi_takes_and_what_not(uwsgi: RealUwsgi, tmp_path: 
     await spooler.spool({"said": "there", "spooler": str(tmp_path / "spool")}, spool="remote")
     assert not ticket.duplicate
 
-    with pytest.raises(Unsupported, match="is a uWSGI, which takes raw variables only, no tasks: nothing was sent"):
-        await spooler.task_named("t").spool()
+    with pytest.raises(Unsupported, match="is a uWSGI, which takes variables only, no chosen ids: nothing was sent"):
+        await spooler.task_named("t").using(id="chosen").spool()
     with pytest.raises(Unsupported, match="no bodies"):
         await spooler.spool({"a": "b"}, body=Body(b"x"))
     with pytest.raises(NotSpooled, match=r"4096 unless it is started with a larger --buffer-size"):
@@ -78,3 +79,21 @@ async def test_a_unix_socket_of_a_uwsgi_and_the_blocking_form(tmp_path: Path) ->
         spooler = Spooler(f"uwsgi://{tmp_path}/s")
         await asyncio.to_thread(spooler.spool_sync, {"said": "blocking"})
         uwsgi.wait_for_log("blocking")
+
+
+async def test_a_task_that_a_uwsgi_keeps_for_an_aspool_beside_it(tmp_path: Path) -> None:
+    """It is stored there as it is, and a worker of that directory runs it."""
+    with real_uwsgi(tmp_path, "", "--spooler-external", tmp_path / "spool") as uwsgi:
+        there = Spooler(tmp_path / "spool")
+        ran: list[tuple[int, str]] = []
+
+        @there.task(name="add")
+        async def add(n: int, *, text: str) -> None:
+            ran.append((n, text))
+
+        address = f"uwsgi://127.0.0.1:{uwsgi.port}"
+        await add.using(spool=address, retries=7, priority=2).spool(5, text="five")
+        with pytest.raises(Unsupported, match="no arguments of that size"):
+            await add.using(spool=address).spool(5, text="x" * 70_000)
+        await drain(there, raise_errors=True)
+    assert ran == [(5, "five")]
