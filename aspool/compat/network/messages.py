@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping
 
 from ...exchange import packet
 from ..program import Program
-from .remote import connected
+from .remote import TIMEOUT, connected
 
-CHUNK = 65536
-TIMEOUT = 4.0  # seconds, as uWSGI's socket-timeout
+CHUNK = 65536  # bytes
 
 
 class Messages:

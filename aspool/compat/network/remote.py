@@ -1,11 +1,10 @@
 """Signals to another uWSGI or aspool, over a socket: one packet without variables, and four bytes of answer."""
 
 import socket
-import struct
 
-SIGNAL = 110  # modifier1
+from ...exchange import SIGNAL_MODIFIER, STORED, packet
+
 TIMEOUT = 4.0  # seconds, as uWSGI's socket-timeout
-_DONE = 1  # modifier2 of the answer
 
 
 def raise_at(address: str, number: int) -> None:
@@ -14,18 +13,18 @@ def raise_at(address: str, number: int) -> None:
     Raises OSError when it cannot be delivered, ValueError when it is refused there.
     """
     try:
-        answer = _asked(address, struct.pack("<BHB", SIGNAL, 0, number))
+        answer = _asked(address, packet({}, SIGNAL_MODIFIER, number))
     except (OSError, ValueError) as error:  # ValueError: a port that is no number
         raise OSError(f"unable to deliver signal {number} to node {address}: {error}") from error
     if len(answer) < 4:
         raise OSError(f"unable to deliver signal {number} to node {address}: it closed without an answer")
-    if answer[3] != _DONE:
+    if answer[3] != STORED:
         raise ValueError(f"node {address} rejected signal {number}")
 
 
-def _asked(address: str, packet: bytes) -> bytes:
+def _asked(address: str, question: bytes) -> bytes:
     with connected(address) as connection:
-        connection.sendall(packet)
+        connection.sendall(question)
         answer = b""
         while len(answer) < 4 and (piece := connection.recv(4 - len(answer))):
             answer += piece
