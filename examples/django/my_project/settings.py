@@ -8,6 +8,7 @@ SECRET_KEY = os.environ.get("SECRET_KEY", "for-development-only")
 DEBUG = "SECRET_KEY" not in os.environ
 ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
 USE_TZ = True
+TIME_ZONE = "UTC"  # Django makes it that of the whole process, so of the log too
 
 INSTALLED_APPS = ["my_project.apps.index"]
 MIDDLEWARE = ["django.middleware.common.CommonMiddleware", "django.middleware.csrf.CsrfViewMiddleware"]
