@@ -117,6 +117,7 @@ class Worker:
     def stop_soon(self, reason: str = "asked to", *, at_once: bool = False) -> None:
         """As `stop`, or `stop_now`; from any thread, and from a signal handler, also if the event loop is blocked."""
         self.stop_reason = self.stop_reason or reason
+        self._feeding.is_over = True  # at once: the loop may get to more messages before it gets to this
         if self._ending is not None:
             self._ending.warn(0.0 if at_once else self.settings.grace, reason)
         stop = self.stop_now if at_once else partial(self.stop, reason)

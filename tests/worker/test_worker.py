@@ -286,6 +286,28 @@ async def test_stopping_hands_back_what_does_not_end_in_time(spooler: Spooler) -
     assert (waiting.state, waiting.attempt, waiting.crashes) == ("waiting", 0, 0)
 
 
+async def test_no_job_begins_after_a_signal_that_came_in_a_blocking_one(spooler: Spooler) -> None:
+    """The event loop hears of it late, and of the end of the job first."""
+    loop, ran = asyncio.get_running_loop(), []
+
+    class Late:
+        def call_soon_threadsafe(self, stop: Callable[[], None]) -> None:
+            loop.call_later(0.1, stop)
+
+    @spooler.task
+    async def task(n: int) -> None:
+        ran.append(n)
+        worker._loop = Late()  # type: ignore[assignment]  # as uvloop, which looks for such calls after all others
+        worker.stop_soon("SIGTERM")
+
+    for n in range(3):
+        await task.spool(n)
+    worker = Worker(spooler, WorkerSettings(concurrency=1))
+    with anyio.fail_after(20):
+        await worker.run()
+    assert ran == [0]
+
+
 async def test_stopping_lets_jobs_finish(spooler: Spooler) -> None:
     started = anyio.Event()
 
