@@ -12,6 +12,8 @@ from .protocol import Spool
 
 Address = str | os.PathLike[str] | Spool
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):")
+GROUP = "aspool.spools"  # of entry points
+_SOCKET = re.compile(r"(\[[0-9a-f:.]+\]|[^/:]+):\d{1,5}")  # HOST:PORT
 
 
 def is_path(address: str) -> bool:
@@ -31,6 +33,8 @@ def spool_at(address: Address, **options: bool) -> Spool:
         return address
     text = os.fspath(address)
     match = _SCHEME.match(text)
+    if _SOCKET.fullmatch(text) and (match is None or not entry_points(group=GROUP, name=match[1])):
+        raise UnknownSpool(f"{text} is no path: a uWSGI or an aspool that listens there is uwsgi://{text}")
     if match is None:
         return _engine("file")(os.path.abspath(text), **options)
     engine = _engine(match[1])
@@ -42,7 +46,7 @@ def spool_at(address: Address, **options: bool) -> Spool:
 
 
 def _engine(scheme: str) -> Callable[..., Spool]:
-    for entry in entry_points(group="aspool.spools", name=scheme):
+    for entry in entry_points(group=GROUP, name=scheme):
         return cast("Callable[..., Spool]", entry.load())
-    known = ", ".join(sorted(entry_points(group="aspool.spools").names)) or "none: is aspool installed?"
+    known = ", ".join(sorted(entry_points(group=GROUP).names)) or "none: is aspool installed?"
     raise UnknownSpool(f"no spool engine is installed for {scheme}: addresses (installed: {known})")

@@ -53,6 +53,9 @@ def telling() -> Iterator[None]:
         raise Misuse(str(error)) from error
     except AspoolError as error:
         raise Failure(str(error)) from error
+    except PermissionError as error:
+        where = error.filename or "something"
+        raise NoSpool(f"{where} is not for this user: run this as the one whose spool it is") from error
     except OSError as error:
         if error.errno == errno.EPIPE:  # the reader of a pipe has gone: click ends the program in silence
             raise

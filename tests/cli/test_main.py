@@ -1,5 +1,6 @@
 """The program as a whole: help, version, completion, exit codes, and what it loads."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 from click.testing import Result
 
 from aspool import __version__
+from aspool.cli.failures import NoSpool, telling
 from aspool.cli.main import VERBS
 
 Run = Callable[..., Result]
@@ -73,3 +75,8 @@ def test_a_reader_that_leaves_is_no_failure(run: Run) -> None:
     code = f"{sys.executable} -m aspool.cli ls | true"
     done = subprocess.run(["sh", "-c", code], capture_output=True, text=True)
     assert done.stderr == ""
+
+
+def test_what_another_user_owns_is_told_in_words() -> None:
+    with pytest.raises(NoSpool, match=r"/spool is not for this user: run this as the one whose spool it is"), telling():
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/spool")

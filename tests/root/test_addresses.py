@@ -1,5 +1,6 @@
 """Addresses of spools: paths, URLs and objects; nothing is opened by them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,9 @@ def test_options_of_the_engine() -> None:
         spool_at("memory:", durable=True)
     with pytest.raises(CallError, match="memory: is made already"):
         spool_at(MemorySpool(), external=True)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:3031", "localhost:3031", "[::1]:3031", "example.org:80"])
+def test_a_host_and_a_port_is_no_path(address: str) -> None:
+    with pytest.raises(UnknownSpool, match=re.escape(f"is uwsgi://{address}")):
+        spool_at(address)
