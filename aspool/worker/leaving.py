@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 from ..failures import Failure
 from ..message import Message
-from ..outcomes import Outcome
+from ..outcomes import HandedBack, Outcome
 from ..protocol import Leaves
-from .lanes import Lanes
+from .lanes import Lanes, LastWord
 from .own_process import OwnProcess
 from .report import logger
 from .run import Run
@@ -68,20 +68,23 @@ class Leaving:
     def _exit_code(self) -> int:
         return 1 if self.charges else 0
 
-    def _settle_in(self, lanes: Lanes) -> list[tuple[Lanes, Run, Outcome]]:
+    def _settle_in(self, lanes: Lanes) -> list[tuple[Lanes, LastWord]]:
         words = lanes.last_words(self.charges)
         if isinstance(lanes.spool, Leaves):
             lanes.spool.leave([(word.claim, word.outcome) for word in words])
-        return [(lanes, word.run, word.outcome) for word in words if word.run is not None]
+        return [(lanes, word) for word in words]
 
     def _settle(self) -> None:
-        ends: list[tuple[Lanes, Run, Outcome]] = []
+        words: list[tuple[Lanes, LastWord]] = []
         for lanes in self.lanes:
             try:
-                ends += self._settle_in(lanes)
+                words += self._settle_in(lanes)
             except Exception:  # the other spools are settled all the same
                 logger.exception("the worker leaves, but could not settle what it has of %s", lanes.spool.address)
+        ends = [(lanes, word.run, word.outcome) for lanes, word in words if word.run is not None]
         for lanes, run, outcome in ends:  # what may wait for others comes after what must be done
             lanes.report_last(run, outcome, self.charges.get(run))
+        if back := [word.claim.message.id for _, word in words if isinstance(word.outcome, HandedBack)]:
+            logger.info("handed back, as the worker leaves: %s", ", ".join(back))
         if ends:
             self._fired_last([(lanes.spool, run.claim.message, outcome, run.started) for lanes, run, outcome in ends])

@@ -400,8 +400,11 @@ async def test_a_loop_that_is_only_late_is_left_alone(spooler: Spooler, monkeypa
 
 @pytest.mark.parametrize("how", ["swallows", "blocks"])
 @pytest.mark.parametrize("at_once", [False, True])
-async def test_a_stop_ends_the_process_in_time(spooler: Spooler, how: str, at_once: bool) -> None:
+async def test_a_stop_ends_the_process_in_time(
+    spooler: Spooler, how: str, at_once: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     bench = Bench(spooler, grace=0.3)
+    caplog.set_level("INFO", "aspool.worker")
     started = threading.Event()
 
     @spooler.task(retries=0)
@@ -427,6 +430,7 @@ async def test_a_stop_ends_the_process_in_time(spooler: Spooler, how: str, at_on
     (waiting,) = listed(spooler)
     assert (waiting.state, waiting.attempt, waiting.crashes) == ("waiting", 0, 0)
     assert bench.outcomes == {}
+    assert f"handed back, as the worker leaves: {waiting.id}" in caplog.text
 
 
 async def test_a_stop_before_it_runs(spooler: Spooler) -> None:
