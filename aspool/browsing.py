@@ -20,6 +20,12 @@ class Listed:
     size: int = 0  # bytes
     reason: str = ""
     name: str = ""  # where it is: a path below the spool directory, say
+    function: str = ""  # of a raw message: what a package of uWSGI calls in it
+
+    @property
+    def called(self) -> str:
+        """The task as people read it."""
+        return self.task or f"(raw) {self.function}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)

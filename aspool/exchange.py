@@ -19,7 +19,7 @@ from struct import Struct
 from typing import Literal
 
 from .errors import ArgumentsRefused, BadPacket, CallError
-from .message import OURS, Message, from_variables, front_size, to_variables
+from .message import OURS, Message, from_variables, front_size, is_newer, to_variables
 from .wire import LARGEST_VARIABLES, Packet, encode_pairs, encoded_size
 
 PING_MODIFIER = 100
@@ -31,6 +31,7 @@ LARGEST_FRAME = 1024 * 1024  # bytes
 
 HELLO = b"aspool.hello"
 VERSION = b"1"
+NONCE_SIZE = 16  # bytes, of each nonce
 Trust = Literal["yes", "proof", "no"]  # of tasks: as it is, with a proof of the shared secret, from nobody
 
 _NONCE, _TRUST = b"aspool.nonce", b"aspool.trust"
@@ -42,6 +43,8 @@ _PROOF_SIZE = 64  # bytes
 _frame = Struct("<I")
 FRAME_HEADER = _frame.size
 SHORTEST_SECRET = 16  # bytes: whoever listens to one proof can try shorter ones out
+LONGEST_SECRET = 4096  # bytes of its file: a reader asks for one more
+_PROVEN = b"aspool proves a request, version 1\0"  # what a proof is of, and nothing else can be
 
 
 def packet(variables: Mapping[bytes, bytes], modifier1: int, modifier2: int = 0) -> bytes:
@@ -53,7 +56,11 @@ def packet(variables: Mapping[bytes, bytes], modifier1: int, modifier2: int = 0)
 
 
 def checked_secret(content: bytes, where: str) -> bytes:
-    """The secret in a file, without the white space around it. Raises CallError for one that is too short."""
+    """The secret in a file, without the white space around it. Raises CallError for one that is too short or long."""
+    if len(content) > LONGEST_SECRET:
+        raise CallError(
+            f"{where} has more than {LONGEST_SECRET} bytes, so it is no secret; `openssl rand -hex 32` makes a good one"
+        )
     secret = content.strip()
     if len(secret) < SHORTEST_SECRET:
         raise CallError(
@@ -85,8 +92,19 @@ def hello() -> bytes:
 
 
 def is_hello(found: Packet) -> bool:
-    """Whether a ping comes from an aspool, which wants to go on."""
-    return found.modifier1 == PING_MODIFIER and HELLO in found.variables
+    """Whether a ping comes from an aspool, which wants to go on. Raises BadPacket for words that we do not speak."""
+    if found.modifier1 != PING_MODIFIER or HELLO not in found.variables:
+        return False
+    _check_version(found)
+    return True
+
+
+def _check_version(found: Packet) -> None:
+    if (version := found.variables[HELLO]) != VERSION:
+        raise BadPacket(
+            f"another aspool greets in version {version.decode(errors='replace')[:20]!r} of what aspools say to each "
+            f"other, and this one speaks version {VERSION.decode()}: install the same aspool at both ends"
+        )
 
 
 def read_greeting(found: Packet) -> Greeting | None:
@@ -95,11 +113,14 @@ def read_greeting(found: Packet) -> Greeting | None:
         raise BadPacket(f"the answer to a ping has modifier1 {found.modifier1}")
     if HELLO not in found.variables:
         return None
+    _check_version(found)
     try:
         nonce = bytes.fromhex(found.variables[_NONCE].decode())
         trust = found.variables[_TRUST].decode()
     except (KeyError, ValueError) as error:
         raise BadPacket(f"the answer to a greeting cannot be read: {error!r}") from None
+    if len(nonce) != NONCE_SIZE:
+        raise BadPacket(f"the answer to a greeting has a nonce of {len(nonce)} bytes; each has {NONCE_SIZE}")
     if trust not in ("yes", "proof", "no"):
         raise BadPacket(f"the answer to a greeting trusts {trust!r}, which no aspool says")
     return Greeting(nonce, trust)  # type: ignore[arg-type]  # it was compared
@@ -115,8 +136,10 @@ def request(
 
     `framed`: it has a body; arguments that do not fit beside the rest are framed too, see `is_framed`.
     With a secret, and the nonce of the listener's greeting, they prove that the sender knows it.
-    Raises ArgumentsRefused for a message that does not fit into a packet.
+    Raises ArgumentsRefused for a message that does not fit into a packet, BadPacket for what is no nonce.
     """
+    if secret and len(nonce) != NONCE_SIZE:
+        raise BadPacket(f"a proof needs a nonce of {NONCE_SIZE} bytes, not of {len(nonce)}")
     variables, front = to_variables(replace(message, plain=False))
     variables |= {_ID: message.id.encode(), _DUE: b"%.6f" % message.due}
     if message.unique:
@@ -155,14 +178,19 @@ def is_framed(variables: Mapping[bytes, bytes]) -> bool:
 
 def is_proven(variables: Mapping[bytes, bytes], secret: bytes, nonce: bytes) -> bool:
     """Whether its sender knows the secret. Compared in constant time."""
+    if not secret or len(nonce) != NONCE_SIZE:
+        return False
     given = variables.get(_PROOF, b"")
     rest = {key: value for key, value in variables.items() if key != _PROOF}
-    return bool(secret) and hmac.compare_digest(given, _proof(rest, secret, nonce))
+    return hmac.compare_digest(given, _proof(rest, secret, nonce))
 
 
 def _proof(variables: Mapping[bytes, bytes], secret: bytes, nonce: bytes) -> bytes:
-    """Of all variables, whatever their order, and this connection alone: the nonce is never used again."""
-    said = nonce + encode_pairs(dict(sorted(variables.items())))
+    """Of all variables, whatever their order, and this connection alone: the nonce is never used again.
+
+    A nonce comes from a stranger: as its digest it can be no beginning of the pairs that follow it.
+    """
+    said = _PROVEN + hashlib.sha256(nonce).digest() + encode_pairs(dict(sorted(variables.items())))
     return hmac.new(secret, said, hashlib.sha256).hexdigest().encode()
 
 
@@ -186,18 +214,27 @@ def read_request(variables: Mapping[bytes, bytes], front: bytes) -> tuple[Messag
 
     Raises BadFile or BadPacket for what cannot be read.
     """
+    if is_newer(variables):
+        raise BadPacket("a newer aspool has sent this, in a form that this one may not understand: upgrade this one")
     try:
         number = variables.get(_PRIORITY)
         placed = Placed(
             id=variables[_ID].decode("ascii"),
             unique=_UNIQUE in variables,
-            due=float(variables[_DUE]),
-            priority=None if number is None else int(number),
+            due=float(_bare(variables[_DUE])),
+            priority=None if number is None else int(_bare(number)),
         )
     except (KeyError, ValueError) as error:
         raise BadPacket(f"the request of another aspool cannot be read: {error!r}") from None
     message = from_variables(variables, front, id="")
     return replace(message, origin=NET), placed
+
+
+def _bare(number: bytes) -> bytes:
+    """A number, in which Python would also take underscores and white space. Raises ValueError."""
+    if b"_" in number or number != number.strip():
+        raise ValueError(f"{number!r} is no number")
+    return number
 
 
 def front_of(variables: Mapping[bytes, bytes]) -> int:

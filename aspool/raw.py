@@ -1,7 +1,7 @@
 """Raw messages: a dict of variables as `uwsgi.spool` takes it -> a call. Its magic keys are honoured."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from . import clock
 from .addresses import Address
@@ -12,6 +12,7 @@ from .message import OURS, Message
 from .moments import Moment, timestamp
 from .spoolable import Call
 
+Package = Literal["uwsgidecorators", "uwsgi_tasks", "uwsgiconf"]
 Variables = Mapping[str, Any] | Mapping[bytes, Any] | Mapping[str | bytes, Any]
 BODY = b"body"
 
@@ -51,6 +52,17 @@ def raw_call(
         body=_body(body),
     )
     return Call(message, spool or raw.get(b"spooler", b"").decode(errors="surrogateescape") or None, None)
+
+
+def function_of(raw: Mapping[bytes, bytes]) -> tuple[Package | None, bytes]:
+    """The package of uWSGI that wrote a raw message, None for any other program, and the function that it calls."""
+    if b"ud_spool_func" in raw:
+        return "uwsgidecorators", raw[b"ud_spool_func"]
+    if b"function_name" in raw and b"setup" in raw:
+        return "uwsgi_tasks", raw[b"function_name"]
+    if raw.get(b"msg", b"").startswith(b"ucfg_"):
+        return "uwsgiconf", raw[b"msg"]
+    return None, b""
 
 
 def text_variables(raw: Mapping[bytes, bytes]) -> dict[str, str]:

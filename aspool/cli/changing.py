@@ -92,7 +92,7 @@ def rm(ids: Sequence[str], address: str | None, app: str | None, states: Sequenc
     if not ids:
         raise Misuse("name the messages to remove; `aspool purge` removes all of a state")
     found = find_all(there(app, address), ids, frozenset(states))
-    names = "\n".join(f"  {safe(item.id)}  {item.state}  {safe(item.task or '(raw)')}" for _, item in found)
+    names = "\n".join(f"  {safe(item.id)}  {item.state}  {safe(item.called)}" for _, item in found)
     _ask(f"{names}\nRemove {output.count(len(found), 'message')} from {_addresses(found)} for good?", yes)
     _tell([_deleted(*one) for one in found], "is removed")
 

@@ -132,7 +132,7 @@ def _ambiguous(text: str, found: Sequence[Listed]) -> str:
 
 
 def _candidate(item: Listed) -> str:
-    return f"  {item.id}  {item.state}  {item.task or '(raw)'}"
+    return f"  {item.id}  {item.state}  {item.called}"
 
 
 def complete_id(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001

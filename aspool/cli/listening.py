@@ -29,7 +29,7 @@ def listen(ctx: click.Context, /, where: tuple[str, ...], **_: Any) -> None:
     an `aspool worker`, or by a uWSGI, which work on the same spool: that of -d, or $ASPOOL_SPOOL, or ./spool.
 
     The options may also be set in the environment, in aspool.toml or in pyproject.toml, as those of `aspool worker`,
-    which has them too. On SIGTERM or SIGINT what is being received has a moment to come.
+    which has them too. On SIGTERM, SIGINT or SIGHUP what is being received has a moment to come.
     """
     found = given(ctx, **({"listen": where} if where else {}))
     if not found.settings.listen:
@@ -60,7 +60,7 @@ def _run(settings: Settings) -> None:
 
 async def _listen(listener: Any, spools: Mapping[str, Spool]) -> None:
     from importlib.metadata import version
-    from signal import SIGINT, SIGTERM
+    from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, getsignal
 
     from anyio import create_task_group, open_signal_receiver
 
@@ -71,7 +71,8 @@ async def _listen(listener: Any, spools: Mapping[str, Spool]) -> None:
     listener.open()
     async with create_task_group() as group:
         await group.start(listener.serve, spools)
-        with open_signal_receiver(SIGTERM, SIGINT) as signals:  # the next one ends it at once
+        hangup = () if getsignal(SIGHUP) is SIG_IGN else (SIGHUP,)  # as nohup has it
+        with open_signal_receiver(SIGTERM, SIGINT, *hangup) as signals:  # the next one ends it at once
             for address in listener.addresses:
                 say(f"aspool {version('aspool')}: listens on {address} for {next(iter(spools.values())).address}")
             async for _ in signals:

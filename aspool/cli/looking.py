@@ -79,7 +79,7 @@ def _print_list(spool: Spool, found: Sequence[Listed], is_cut: bool) -> None:
         (
             item.id,
             item.state,
-            item.task or "(raw)",
+            item.called,
             item.due,
             item.priority,
             item.attempt,
@@ -185,7 +185,7 @@ def _print_details(spool: Spool, details: Details, running: tuple[Board, Entry] 
 def _lines(spool: Spool, details: Details, running: tuple[Board, Entry] | None) -> list[tuple[str, Any]]:
     item, history = details.listed, details.history
     lines: list[tuple[str, Any]] = [
-        ("id", item.id), ("state", item.state), ("task", item.task or "(raw)"), ("due", item.due),
+        ("id", item.id), ("state", item.state), ("task", item.called), ("due", item.due),
         ("priority", item.priority), ("attempts", item.attempt), ("crashes", item.crashes),
         ("body", details.body_size), ("file", f"{spool.address}/{item.name}" if item.name else None),
     ]  # fmt: skip

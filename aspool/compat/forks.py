@@ -2,6 +2,7 @@
 
 import logging
 
+from .children import ended_children
 from .program import Program
 from .signals.registry import registry_of
 
@@ -14,7 +15,8 @@ def run_post_fork(program: Program) -> None:
     if hook is None:
         return
     try:
-        hook()
+        with ended_children():
+            hook()
     except Exception:
         logger.exception("uwsgi.post_fork_hook failed")
 

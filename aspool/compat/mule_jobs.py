@@ -14,11 +14,13 @@ from ..collection import Tasks
 from ..job import current_job
 from ..outcomes import SPOOL_OK, SPOOL_RETRY, Bury, SpoolReturn
 from .blocking import anywhere
+from .children import ended_children
 from .program import Program
-from .signals import handlers
+from .signals import handlers, places
 from .signals.calling import call
 from .signals.registry import Signal, registry_of
 from .signals.targets import farm_of
+from .tasks.current import Current, entered
 from .tasks.pickles import may_unpickle
 
 ANY = 0  # the number of no mule: whichever is free
@@ -66,6 +68,7 @@ def _mule_for(signal: Signal, program: Program) -> int | None:
     return target.number if 0 < program.mules >= target.number else None
 
 
+@ended_children()
 def run_in_mule(body: Body, farm: str = "", signal: int = -1, name: str = "", place: str = "") -> SpoolReturn:
     """What a job of a mule does, in its process. `place` is where a handler is that is not registered there."""
     program = _programs[0]
@@ -76,9 +79,12 @@ def run_in_mule(body: Body, farm: str = "", signal: int = -1, name: str = "", pl
         if found is not None:
             call(found)
         elif place:
+            if reason := places.refusal(program, body, signal, place):
+                raise Bury(f"the handler of signal {signal} was not looked for: {reason}")
             handlers.read(handlers.at(place))(signal)
         return SPOOL_OK
-    return _give(program, body.file.read(), farm)
+    with entered(Current(current_job(), body, "")):  # for hooks that ask
+        return _give(program, body.file.read(), farm)
 
 
 def _give(program: Program, message: bytes, farm: str) -> SpoolReturn:
@@ -91,15 +97,14 @@ def _give(program: Program, message: bytes, farm: str) -> SpoolReturn:
     if hook is None:
         logger.warning("a message to a mule waits: uwsgi.mule_msg_hook is not set, and no program of the mule runs")
         return SPOOL_RETRY
-    for left in iter(partial(_left, program), None):
+    for left in iter(partial(_left, program, max(1, mule)), None):
         _log_failure(hook, left)
     hook(message)
     return SPOOL_OK
 
 
-def _left(program: Program) -> bytes | None:
+def _left(program: Program, number: int) -> bytes | None:
     """A message that the process of a mule has left when it ended."""
-    number = program.role.number
     farms = [name for name, mules in program.farms.items() if number in mules]
     return registry_of(program).waiting.take(number, farms)
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from ..addresses import is_path
 from ..spooler import DEFAULT, Spooler
 
+HOOKS = frozenset({"spooler", "mule_msg_hook", "post_fork_hook"})  # what programs set as attributes of the module
 Kind = Literal["spooler", "worker", "mule"]
 
 
@@ -18,8 +19,9 @@ Kind = Literal["spooler", "worker", "mule"]
 class Role:
     """What a process is in words of uWSGI: a worker of aspool is a spooler, a web process a worker.
 
-    `number` counts from 1 among those of its kind; `master` is the pid of its parent (uwsgi.masterpid()), never 0, as
-    many programs take that for "not under uWSGI".
+    `number` counts from 1 among those of its kind; 0 is the lowest that no other process has, which it takes when it is
+    asked for. `master` is the pid of its parent (uwsgi.masterpid()), never 0, as many programs take that for "not under
+    uWSGI".
     """
 
     kind: Kind = "worker"
@@ -33,9 +35,9 @@ class Program:
 
     `strict`: as the real uWSGI, with its errors, also where its manual promises more. `network`: `uwsgi.spooler` gets
     messages that came over a network too, as it unpickles nothing of them. `in_main_thread`: tasks run one at a time in
-    the main thread, and so block the event loop there. `workers` and `mules` are how many there are, 0 workers an
-    unknown number. `options` become `uwsgi.opt`. `modules` are those that a process of a mule, or of a suspect, imports
-    first.
+    the main thread, and so block the event loop there; nothing cancels them, so let `harakiri_grace` be short, 0.5 s.
+    `workers` and `mules` are how many there are, 0 workers an unknown number. `options` become `uwsgi.opt`. `modules`
+    are those that a process of a mule, or of a suspect, imports first.
     """
 
     spooler: Spooler[Any]
@@ -51,7 +53,7 @@ class Program:
     module: ModuleType = field(default_factory=lambda: ModuleType("uwsgi"))  # the attributes that programs set
 
     def hook(self, name: str) -> Any:
-        """What the program has set as an attribute of the module: `spooler`, `mule_msg_hook`, `post_fork_hook`."""
+        """What the program has set as an attribute of the module; see HOOKS."""
         return vars(self.module).get(name)
 
     @property

@@ -4,6 +4,7 @@ What the command line was told comes as Settings; the shims themselves are made 
 """
 
 import importlib.util
+import logging
 import os
 import re
 import runpy
@@ -14,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from ..application import imported
+from ..errors import ApplicationUnusable
 from ..placing import named_spools
 from ..settings import Settings
 from ..spooler import DEFAULT, Spooler
@@ -22,8 +24,9 @@ from .forks import begin, begin_in_child, run_post_fork
 from .module import made_module
 from .mules import serve
 from .program import Program, Role
-from .signals.zone import local_zone
+from .signals.zone import is_local, local_zone
 
+logger = logging.getLogger("aspool.uwsgi")
 MULE = re.compile(r"uwsgi\.mule(\d+)")  # the name of a task that is run in the process of a mule
 
 
@@ -41,6 +44,11 @@ def load(settings: Settings, number: int | None = None) -> Spooler[Any]:
     run_post_fork(program)
     for name in settings.imports:
         module_of(name)
+    if settings.tz is None and not is_local(program.spooler.tz):
+        logger.warning(
+            "the program has another time zone than this machine, as Django's TIME_ZONE; its crons are in %s: say --tz",
+            program.spooler.tz,
+        )
     begin(program)
     return program.spooler
 
@@ -97,6 +105,8 @@ def module_of(name: str) -> ModuleType:
     if "/" not in name:
         return imported(name)
     known = _name_of_file(name)
+    if known not in sys.modules and not os.path.isfile(name):
+        raise ApplicationUnusable(f"there is no Python file {name}")
     return sys.modules.get(known) or imported(known, lambda _: _loaded(known, name))
 
 
@@ -107,8 +117,8 @@ def _name_of_file(path: str) -> str:
 
 def _loaded(name: str, path: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not os.path.isfile(path):
-        raise ModuleNotFoundError(f"there is no Python file {path}", name=name)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no file of Python")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     vars(spec)["_initializing"] = True  # as `import` does; the registry of signals asks for it
     try:
@@ -131,7 +141,7 @@ def _in_place(settings: Settings, role: Role) -> Program:
         role=role,
         strict=settings.uwsgi_strict,
         network=settings.uwsgi_network,
-        in_main_thread=settings.concurrency <= 1 + settings.mules,  # mules run in processes of their own
+        in_main_thread=settings.concurrency == 1,
         options=_options(settings),
         workers=settings.processes,
         mules=settings.mules,

@@ -17,6 +17,7 @@ from .admission import Admission
 from .connection import Connection
 from .peers import Access
 from .rare_warnings import RareWarnings
+from .requests import is_http
 from .stream import hang_up
 
 FIRST = 4096  # bytes: enough for most requests, and little for thousands of them
@@ -74,8 +75,7 @@ class Acceptor:
             return
         except OSError:
             begun = b""
-        is_http = begun[:1].isalpha() and begun[:1].isupper()  # somebody took this for a web server, and shall be told
-        if not begun or not (is_http or begun[0] in _MODIFIERS):
+        if not begun or not (is_http(begun) or begun[0] in _MODIFIERS):  # who takes this for a web server is told
             if begun:
                 what = f"{connection.peer.name} speaks something else than uwsgi"
                 self._warnings.note("a connection is closed", what)
@@ -117,7 +117,7 @@ class Acceptor:
             self._warnings.note("there are too many connections", f"one from {peer.name} is closed")
             hang_up(sock)
             return
-        connection.is_surplus = verdict == "surplus"
+        connection.verdict = verdict
         self._silent[connection] = None
         self._selector.register(sock, selectors.EVENT_READ, connection)
 

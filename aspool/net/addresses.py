@@ -9,6 +9,7 @@ import os
 import socket
 import stat
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import CallError
 from ..escape import safe
@@ -78,12 +79,11 @@ def listen(asked: Asked) -> Listening:
         return _listen_unix(asked, asked.address.removeprefix("unix:"))
     host, port = _host_and_port(asked)
     try:
-        ((family, kind, protocol, _, place), *_) = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        made = socket.socket(family, kind, protocol)
+        made, place = _made_for(host, port)
     except OSError as error:
         raise asked.unusable(error) from error
+    except UnicodeError as error:  # IDNA has no such name
+        raise asked.refused(f"that is no name of a machine: {safe(error)}") from error
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(place)
@@ -92,6 +92,18 @@ def listen(asked: Asked) -> Listening:
         made.close()
         raise asked.unusable(error) from error
     return Listening(made)
+
+
+def _made_for(host: str, port: int) -> tuple[socket.socket, Any]:
+    """A socket, and the place to bind it to; without a host one for all addresses, of IPv6 too where that is known."""
+    if not host and socket.has_dualstack_ipv6():
+        made = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        return made, ("::", port)
+    family = socket.AF_UNSPEC if host else socket.AF_INET
+    found = socket.getaddrinfo(host or None, port, family, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, place = found[0]
+    return socket.socket(family, kind, protocol), place
 
 
 def _host_and_port(asked: Asked) -> tuple[str, int]:

@@ -4,13 +4,14 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .admission import Verdict
 from .peers import Peer
 from .stream import Stream, hang_up
 
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """`until`: when its request must be here, on the event loop's clock; `is_surplus`: it is told to come again.
+    """`until`: when its request must be here, on the event loop's clock; `verdict`: whether there is room for it.
 
     `dismiss` closes it as long as it has said nothing, and no task cares for it.
     """
@@ -19,7 +20,7 @@ class Connection:
     peer: Peer
     until: float
     dismiss: Callable[["Connection"], None]
-    is_surplus: bool = False
+    verdict: Verdict = "welcome"
     stream: Stream | None = None  # once it has said something
 
     @property

@@ -17,14 +17,13 @@ from .connection import Connection
 from .keeping import Keep
 from .rare_warnings import RareWarnings
 from .replies import Form, Refused, Reply, busy, refusal, reply_to
-from .requests import is_of_web_server, read_uwsgi, read_web, seems_of_web_server
+from .requests import is_http, is_of_web_server, read_uwsgi, read_web, seems_of_web_server
 from .secret import knows
 from .stream import Evicted, Gone, Late
 from .taking import Taker
 
 logger = logging.getLogger("aspool.net")
 PONG = exchange.packet({}, exchange.PING_MODIFIER, 1)
-NONCE_SIZE = 16  # bytes
 Variables = Mapping[bytes, bytes]
 
 
@@ -95,12 +94,19 @@ class Conversation:
     async def _request(self) -> Packet:
         """The packet that says what is wanted; a greeting before it is answered."""
         packet = await self._packet()
-        if exchange.is_hello(packet):
+        if self._is_hello(packet):
             self._form = "aspool"
-            self._nonce = os.urandom(NONCE_SIZE)
+            self._nonce = os.urandom(exchange.NONCE_SIZE)  # for the one request that may follow
             await self._stream.send(exchange.Greeting(self._nonce, self._trust).written())
             packet = await self._packet()
         return packet
+
+    def _is_hello(self, packet: Packet) -> bool:
+        try:
+            return exchange.is_hello(packet)
+        except BadPacket as error:
+            self._form = "aspool"
+            raise Refused(refusal(400, str(error))) from None
 
     @property
     def _trust(self) -> exchange.Trust:
@@ -112,7 +118,7 @@ class Conversation:
         reader = PacketReader(HEADER_SIZE + self._shared.settings.max_packet)
         while True:
             data = await self._stream.receive(self._connection.until)
-            if not reader.rest and _is_text(data):
+            if not reader.rest and is_http(data):
                 self._form = "http"
                 raise Refused(refusal(400, "uwsgi packets are taken here (uwsgi_pass in nginx), and this is HTTP"))
             try:
@@ -134,10 +140,8 @@ class Conversation:
         variables, taker = packet.variables, self._shared.taker
         if self._reply_form == "auto" and self._form == "uwsgi" and is_of_web_server(variables):
             self._form = "http"
-        if self._connection.is_surplus:
-            raise Refused(busy("there are too many connections"))
-        is_trusted = self._is_trusted(variables)
-        self._check_known(variables, is_trusted=is_trusted)
+        is_trusted = self._is_trusted(packet)
+        self._check_welcome(variables, is_trusted=is_trusted)
         if packet.modifier1 == exchange.SIGNAL_MODIFIER:
             return await taker.raise_signal(packet.modifier2)
         if packet.modifier1 != SPOOL_MODIFIER:
@@ -150,16 +154,20 @@ class Conversation:
         request = read_web(variables, self._shared.keep) if is_web else read_uwsgi(variables)
         return await taker.take_raw(request, self._stream)
 
-    def _is_trusted(self, variables: Variables) -> bool:
+    def _is_trusted(self, packet: Packet) -> bool:
+        """Only of a request: the proof of one says nothing of its modifiers, so it must not raise a signal."""
         if not self._nonce:
             return False
-        return self._peer.is_us or exchange.is_proven(variables, self._shared.secret, self._nonce)
+        is_proven = exchange.is_proven(packet.variables, self._shared.secret, self._nonce)
+        return self._peer.is_us or (is_proven and packet.modifier1 == SPOOL_MODIFIER)
 
-    def _check_known(self, variables: Variables, *, is_trusted: bool) -> None:
-        if self._peer.reach == "outer" and not (is_trusted or knows(variables, self._shared.secret)):
+    def _check_welcome(self, variables: Variables, *, is_trusted: bool) -> None:
+        """Who knows the secret may have more than the share of his machine: a web server stands for many others."""
+        verdict = self._connection.verdict
+        is_known = is_trusted or knows(variables, self._shared.secret)
+        if verdict == "surplus" or (verdict == "beyond its share" and not is_known):
+            raise Refused(busy("there are too many connections"))
+        if self._peer.reach == "outer" and not is_known:
             raise Refused(refusal(403, "whoever sends from another machine must know the secret of this listener"))
-
-
-def _is_text(begun: bytes) -> bool:
-    """Whether somebody took this port for that of a web server: no modifier1 that is known here is a capital letter."""
-    return begun[:1].isalpha() and begun[:1].isupper()
+        if is_known:
+            self._shared.admission.known(self._connection)

@@ -44,6 +44,7 @@ class Listener:
         self._access = Access(settings)
         self._secret = read_secret(settings.secret_file) if settings.secret_file else b""
         self._listening: list[Listening] = []
+        self._taker: Taker | None = None  # while it is served
 
     @property
     def addresses(self) -> list[str]:
@@ -68,7 +69,7 @@ class Listener:
         The default spool is the one that is called so, or the first.
         """
         admission = Admission(self._limits())
-        taker = Taker(spools, self._settings)
+        self._taker = taker = Taker(spools, self._settings)
         keep = Keep(self._settings.keep)
         shared = Shared(self._settings, self._secret, keep, taker, admission, RareWarnings())
         sockets = [listening.socket for listening in self._listening]
@@ -85,6 +86,11 @@ class Listener:
                     conversations.end()
         finally:
             acceptor.close()
+
+    def use(self, spools: Mapping[str, Spool]) -> None:
+        """While it serves: put what comes from now on into these; what is being received goes on into the old ones."""
+        if self._taker is not None:
+            self._taker.spools = spools
 
     def _limits(self) -> Limits:
         most = possible(self._settings.max_connections)

@@ -6,7 +6,7 @@ import socket
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Literal
 
 from ..errors import CallError
@@ -14,6 +14,7 @@ from ..escape import safe
 from ..settings import ListenerSettings
 
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid, as Linux has them
+_MAPPED = 96  # bits before the address of IPv4 in one of IPv6
 _NEIGHBOURS = 64  # bits of an IPv6 address that are one customer's
 Reach = Literal["unix", "loopback", "outer"]
 Ip = IPv4Address | IPv6Address
@@ -37,11 +38,20 @@ def address_of(text: str) -> Ip:
     return mapped or found
 
 
+def network_of(text: str) -> IPv4Network | IPv6Network:
+    """A network; one of IPv4 in the clothes of IPv6 as what it is, as the addresses are that it is compared with."""
+    found = ip_network(text)
+    mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
+    if mapped is None or found.prefixlen < _MAPPED:
+        return found
+    return ip_network((int(mapped), found.prefixlen - _MAPPED))
+
+
 class Access:
     """Lets in whom the settings let in. Raises CallError for users that are not there."""
 
     def __init__(self, settings: ListenerSettings) -> None:
-        self._networks = [ip_network(one) for one in settings.allow]
+        self._networks = [network_of(one) for one in settings.allow]
         self._users = {0, os.geteuid(), *map(_uid_of, settings.allow_user)}
 
     def peer_of(self, connection: socket.socket, accepted: Any) -> Peer | str:

@@ -6,9 +6,8 @@ import stat
 from collections.abc import Mapping
 
 from ..errors import CallError
-from ..exchange import checked_secret
+from ..exchange import LONGEST_SECRET, checked_secret
 
-LONGEST = 4096  # bytes
 KEYS = (b"ASPOOL_SECRET", b"aspool.secret")  # as a web server or a uwsgi peer says it
 
 
@@ -18,7 +17,7 @@ def read_secret(path: str) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would be waited for
         try:
             _check_owner(path, os.fstat(descriptor))
-            content = os.read(descriptor, LONGEST)
+            content = os.read(descriptor, LONGEST_SECRET + 1)
         finally:
             os.close(descriptor)
     except OSError as error:

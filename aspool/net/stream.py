@@ -63,6 +63,14 @@ class Stream:
         if waiting is not None and waiting.cancelled_caught:
             raise Evicted if self._is_evicted else Late
 
+    async def is_followed(self, seconds: float) -> bool:
+        """Whether more bytes are here, or come within so many seconds; they are read later. Raises Evicted."""
+        try:
+            self.push_back(await self.receive(current_time() + seconds))
+        except (Gone, Late):
+            return False
+        return True
+
     def push_back(self, data: bytes) -> None:
         """Give bytes back that belong to what comes next."""
         self._begun = data + self._begun

@@ -15,7 +15,7 @@ from ..signals import raise_signal
 from .bodies import Announced, Framed, Incoming, too_large
 from .disk import Disk
 from .replies import Refused, Reply, refusal, reply_to
-from .requests import Request, spool_for
+from .requests import Request, no_length, spool_for
 from .secret import without_secret
 from .stream import Stream
 
@@ -26,24 +26,26 @@ class Taker:
     """For all connections of a listener. Everything raises Refused, and CallError for what cannot be."""
 
     def __init__(self, spools: Mapping[str, Spool], settings: ListenerSettings) -> None:
-        self._spools = spools
+        self.spools = spools  # whoever exchanges them leaves those alone that are under way
         self._settings = settings
         self._disk = Disk(settings.min_free)
 
     async def raise_signal(self, number: int) -> Reply:
         """uWSGI's signals are numbers; here their names are the digits."""
         try:
-            await raise_signal(str(number), [spool_for(self._spools, None)], [])
+            await raise_signal(str(number), [spool_for(self.spools, None)], [])
         except ScheduleRefused as error:
             raise Refused(refusal(400, str(error))) from None
         return Reply(202)
 
     async def take_raw(self, request: Request, stream: Stream) -> Reply:
         """The message of a stranger; a body of a known length follows."""
-        spool = spool_for(self._spools, request.spool)
+        spool = spool_for(self.spools, request.spool)
         incoming = self._incoming(spool, stream)
         if request.body_size > incoming.largest:
             raise Refused(too_large(incoming.largest))
+        if request.expected is not None and await stream.is_followed(request.expected):
+            raise Refused(no_length())
         await incoming.check(request.body_size)
         pieces = Announced(incoming, request.body_size)
         body: Body | None = None
@@ -56,7 +58,7 @@ class Taker:
 
     async def take_trusted(self, variables: Mapping[bytes, bytes], stream: Stream) -> Reply:
         """The message of an aspool that is trusted; its body follows in frames."""
-        spool = spool_for(self._spools, self._known_spool(variables))
+        spool = spool_for(self.spools, self._known_spool(variables))
         incoming = self._incoming(spool, stream)
         await incoming.check(0)
         frames = Framed(incoming) if exchange.is_framed(variables) else None
@@ -75,7 +77,7 @@ class Taker:
     def _known_spool(self, variables: Mapping[bytes, bytes]) -> str | None:
         """What `spooler` says, as long as we know it: there it may have meant the way to us."""
         name = variables.get(b"spooler", b"").decode(errors="surrogateescape")
-        return name if name in {*self._spools, *(spool.address for spool in self._spools.values())} else None
+        return name if name in {*self.spools, *(spool.address for spool in self.spools.values())} else None
 
     def _incoming(self, spool: Spool, stream: Stream) -> Incoming:
         async def check(coming: int) -> None:

@@ -3,7 +3,9 @@
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from anyio import CancelScope, create_task_group
 
 from ..addresses import spool_at
 from ..net.listener import Listener
@@ -17,22 +19,68 @@ logger = logging.getLogger("aspool.supervisor")
 
 
 async def keep_listening(listener: Listener, supervisor: Supervisor) -> None:
-    """Put what comes into the spools of the settings, or else of the first worker that is ready, until cancelled."""
-    spools = named_spools(supervisor.settings)
+    """Put what comes into the spools of the settings, or else of the workers, until these are stopped, or cancelled."""
+    spools = _Spools(supervisor)
     switch_quickly()
     try:
-        while not spools:
-            ready = [process.state.ready for process in supervisor.claiming if process.state.ready]
-            if ready:
-                spools = called(ready[0].spools)
-            else:
-                await supervisor.changed()
-        logger.info("tasks are taken on %s for %s", ", ".join(listener.addresses), next(iter(spools.values())).address)
-        await listener.serve(spools)
+        await spools.follow()
+        if not supervisor.is_stopping:
+            logger.info("tasks are taken on %s for %s", ", ".join(listener.addresses), spools.first)
+            await _serve(listener, spools)
     finally:
         listener.close()
-        for spool in spools.values():
-            await spool.aclose()
+        await spools.aclose()
+
+
+async def _serve(listener: Listener, spools: "_Spools") -> None:
+    async with create_task_group() as group:
+        await group.start(listener.serve, spools.now)
+        while await spools.follow():
+            listener.use(spools.now)
+            logger.info("tasks are taken for %s from now on", spools.first)
+        group.cancel_scope.cancel()  # workers may drain for long: meanwhile nobody is made to wait at our door
+
+
+class _Spools:
+    """Of the settings; without any there those of the youngest worker: after a reload they may be others."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self.now = named_spools(supervisor.settings)
+        self._are_given = bool(self.now)
+        self._opened = list(self.now.values())
+        self._addresses: Sequence[str] = ()
+
+    @property
+    def first(self) -> str:
+        """The address of the default one, for people."""
+        return next(iter(self.now.values())).address
+
+    async def follow(self) -> bool:
+        """Return when there are other spools than before; False once the supervisor is stopping."""
+        if self._are_given and not self._addresses:
+            self._addresses = [spool.address for spool in self._opened]
+            return True
+        while not self._supervisor.is_stopping:
+            if not self._are_given and self._has_changed():
+                return True
+            await self._supervisor.changed()
+        return False
+
+    def _has_changed(self) -> bool:
+        ready = [process.state.ready for process in self._supervisor.claiming if process.state.ready]
+        if not ready or ready[-1].spools == self._addresses:
+            return False
+        self._addresses = ready[-1].spools
+        self.now = called(self._addresses)
+        self._opened += self.now.values()
+        return True
+
+    async def aclose(self) -> None:
+        """All that there were: what was being received has ended with the old ones."""
+        with CancelScope(shield=True):
+            for spool in {id(spool): spool for spool in self._opened}.values():
+                await spool.aclose()
 
 
 def called(addresses: Iterable[str]) -> dict[str, Spool]:

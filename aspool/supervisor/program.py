@@ -55,9 +55,20 @@ def run(app: str, settings: Settings | None = None, surroundings: Surroundings |
     if settings.reload:
         check_code_watcher()
     with pidfile.held(settings.pidfile):
-        health, listener = _open_health(settings, surroundings), _open_listener(settings)
+        health, listener = _open_both(settings, surroundings)
         set_title(f"supervisor of {app}")
         return anyio.run(_Program(Supervisor(app, settings), surroundings, health, listener).run)
+
+
+def _open_both(settings: Settings, surroundings: Surroundings) -> tuple[Listening | None, Listener | None]:
+    """What there is to listen with; all of it, or no socket file stays."""
+    health = _open_health(settings, surroundings)
+    try:
+        return health, _open_listener(settings)
+    except BaseException:
+        if health is not None:
+            health.close()
+        raise
 
 
 def _open_health(settings: Settings, surroundings: Surroundings) -> Listening | None:

@@ -65,11 +65,12 @@ EXAMPLES: dict[str, Any] = {
     "farms": ("mail:1,2", "all:2"),
     "tz": "Europe/Paris",
 }
-PROGRAM = {"uwsgi": ("jobs",), "spools": ("./a",), "concurrency": 1}  # one task at a time, where nothing else is said
+# One task at a time, where nothing else is said.
+PROGRAM = {"uwsgi": ("jobs",), "spools": ("./a",), "concurrency": 1, "harakiri_grace": 0.5}
 BESIDE: dict[str, dict[str, Any]] = {  # what an option needs
     "ordered": {"spools": ("./a",)},
     "external": {"spools": ("./a",)},
-    "uwsgi": {"spools": ("./a",), "concurrency": 1},
+    "uwsgi": {"spools": ("./a",), "concurrency": 1, "harakiri_grace": 0.5},
     "uwsgi_options": PROGRAM,
     "uwsgi_strict": PROGRAM,
     "uwsgi_network": PROGRAM,

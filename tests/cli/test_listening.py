@@ -70,7 +70,7 @@ def test_it_says_where_and_ends_in_order(listen: Callable[..., "subprocess.Popen
     assert say(addresses[0], encode({b"spooler": b"mail"})) == STORED
     assert say(addresses[0], encode({b"job": b"x" * 1000})) != STORED
     assert [DirectorySpool(app / name).counts()["waiting"] for name in ("queue", "post")] == [2, 1]
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGHUP)  # as SIGTERM, which all the others get
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
     assert "refused with 413: 127.0.0.1: " in errors
@@ -122,7 +122,8 @@ def test_an_address_in_use_ends_it_before_it_begins(start_worker: Start, app: Pa
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        worker = start_worker("app", "--listen", f"127.0.0.1:{other.getsockname()[1]}")
+        worker = start_worker("app", "--health", "unix:health", "--listen", f"127.0.0.1:{other.getsockname()[1]}")
         code, output = worker.end()
     assert (code, "another program listens there" in output) == (2, True), output
     assert not (app / "spool").exists()
+    assert not (app / "health").exists()

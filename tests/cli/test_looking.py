@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from aspool import Bury, DirectorySpool, Spooler
 from aspool.escape import safe
+from aspool.testing import drain_sync
+from aspool.wire import encode
 
 from .conftest import Worker, on_terminal, wait_for
 
@@ -73,6 +76,29 @@ def test_ids_may_be_abbreviated(run: Run) -> None:
     assert "waits-2" in several.stderr
     assert run("show", "waits", "--state", "waiting").exit_code == 0
     assert run("show", "nothing").exit_code == 1
+
+
+def test_what_uwsgi_wrote(run: Run, app: Path) -> None:
+    (app / "spool").mkdir(mode=0o700)
+    for number, variables in enumerate([{b"ud_spool_func": b"send\x1b"}, {b"a": b"b"}]):
+        path = app / "spool" / f"uwsgi_spoolfile_on_vm_{number}"
+        path.write_bytes(encode(variables))
+        path.chmod(0o600)
+    tasks = [line.split("\t")[2] for line in run("ls").output.splitlines()]
+    assert tasks == [r"(raw) send\x1b", "(raw)"]
+    assert "task\t(raw) send\\x1b\n" in run("show", "uwsgi_spoolfile_on_vm_0").output
+    spooler = Spooler(DirectorySpool("spool"))
+
+    @spooler.handler
+    def handler(variables: dict[str, str]) -> None:
+        raise Bury("no such function")
+
+    assert [ran.state for ran in drain_sync(spooler)] == ["dead", "dead"]
+    (row,) = [line.split("\t") for line in run("ls", "--state", "dead").output.splitlines() if "send" in line]
+    assert row[2] == r"(raw) send\x1b"
+    shown = run("show", row[0], "--state", "dead").output
+    assert "buried\t20" in shown
+    assert "spooled" not in shown, "uWSGI does not say when"
 
 
 def test_a_long_id_is_shortened_and_the_short_one_will_do(run: Run) -> None:

@@ -64,6 +64,11 @@ def told(result: Result, check: str) -> list[tuple[str, str]]:
     return [(level, text) for level, _, text in findings(result, check)]
 
 
+def advice(result: Result, check: str) -> list[str]:
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
+    return [advice for _, name, _, advice in lines if name == check]
+
+
 # --- the verb ----------------------------------------------------------------------------------------------------
 
 
@@ -145,6 +150,8 @@ def test_options(run: Run, app: Path, spool: Path) -> None:
     ]
     assert [level for level, _ in told(done, "worker too")] == ["warn", "warn"]
     assert told(done, "program") == [("warn", "uwsgi.ini:10: mule = endless.py is a program of its own")]
+    assert advice(done, "program") == ["aspool run --uwsgi endless.py --mule 3 --ini uwsgi.ini"]
+    assert "install(…, mules=N)" in told(done, "shim")[0][1]
     assert [text.split(":")[1] for _, text in told(done, "superfluous") + told(done, "shim")] == ["5", "9"]
     assert told(done, "web") == [("ok", "http-socket, threads: the web server's, and stay with it")]
     assert told(done, "directory") == [("ok", str(spool))]
@@ -157,6 +164,33 @@ def test_what_has_no_counterpart_fails(run: Run, app: Path) -> None:
     assert told(done, "unsupported") == [("fail", f"uwsgi.ini:3: {CRON}: aspool has nothing like it")]
     assert "did you mean spooler-frequency?" in told(done, "left out")[0][1]
     assert "does not exist yet" in told(done, "directory")[0][1]
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("module = site1.wsgi:application", "--uwsgi site1.wsgi --ini uwsgi.ini"),
+        ("wsgi = shop", "--uwsgi shop --ini uwsgi.ini"),
+        ("module = django.core.wsgi:get_wsgi_application()", "--uwsgi MODULE"),
+        ("wsgi-file = web/app.py", "--uwsgi MODULE"),
+    ],
+)
+def test_the_module_of_the_web_is_named_as_a_module(app: Path, line: str, command: str) -> None:
+    (app / "uwsgi.ini").write_text(f"[uwsgi]\n{line}\nspooler = old\n")
+    (one,) = [one for one in options.look_at("uwsgi.ini", {}).findings if one.check == "worker too"]
+    assert one.advice.endswith(f"aspool worker {command}")
+
+
+def test_values_that_cannot_be_are_told_among_the_others(run: Run, app: Path, spool: Path) -> None:
+    (app / "uwsgi.ini").write_text("[uwsgi]\nspooler-processes = two\nmules = many\nmule = m.py\nspooler = old\n")
+    done = run("migrate", "--check", "--ini", "uwsgi.ini")
+    assert done.exit_code == 1
+    assert told(done, "refused") == [
+        ("fail", "uwsgi.ini:2: spooler-processes must be a whole number, not 'two'"),
+        ("fail", "uwsgi.ini:3: mules must be a whole number, not 'many'"),
+    ]
+    assert told(done, "taken") == [("ok", "uwsgi.ini:5: spooler = old becomes spools")]
+    assert told(done, "directory") == [("ok", str(spool))]
 
 
 def test_an_ini_without_a_spooler(run: Run, app: Path) -> None:
@@ -269,6 +303,29 @@ def test_priorities(run: Run, spool: Path) -> None:
     assert done.exit_code == 0
 
 
+def test_one_of_another_user(run: Run, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)  # root may do everything
+    done = run("migrate", "--check", "-d", str(spool))
+    assert done.exit_code == 1
+    assert [check for _, check, _ in findings(done)] == ["directory", "writable"], "nothing else is looked at"
+    assert "may not read and write it; it belongs to " in told(done, "writable")[0][1]
+    assert advice(done, "writable")[0].startswith("run as ")
+
+
+def test_one_below_a_directory_of_another_user(run: Run, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.lstat
+
+    def lstat(path: Any, **more: Any) -> os.stat_result:
+        if path == str(spool):
+            raise PermissionError(13, "Permission denied")
+        return real(path, **more)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    assert told(run("migrate", "--check", "-d", str(spool)), "directory") == [
+        ("fail", f"{spool} cannot be reached by this user")
+    ]
+
+
 def test_what_is_no_directory(run: Run, spool: Path) -> None:
     (spool.parent / "link").symlink_to(spool)
     assert run("migrate", "--check", "-d", "link").exit_code == 1
@@ -303,7 +360,7 @@ def test_what_a_program_uses(run: Run, app: Path) -> None:
     assert told(done, "uwsgi") == [
         ("ok", "as it is: opt, spool, spooler"),
         ("fail", "sharedarea_write (jobs/mail.py:11): not supported"),
-        ("warn", "signal (jobs/mail.py:13, jobs/mail.py:13): not quite as there"),
+        ("ok", "signal: it waits in the spool until a worker has run it, and is never dropped"),
     ]
     assert told(done, "uwsgidecorators") == [
         ("fail", "nothing_like_it (jobs/mail.py:3): not supported"),
@@ -336,3 +393,51 @@ def test_old_python_is_told(app: Path) -> None:
         ("warn", "old.py:2 is no Python 3: "),
         ("warn", "binary.py:1 is no Python "),
     ]
+
+
+def test_a_file_that_is_no_python_is_not_said_to_be_fine(app: Path) -> None:
+    (app / "old.py").write_text("print 'hello'\n")
+    assert [one.level for one in functions.look_at(["old.py"])] == ["warn"]
+    (app / "new.py").write_text("print('hello')\n")
+    assert [one.text for one in functions.look_at(["old.py", "new.py"])][1:] == ["1 file: nothing of uWSGI is used"]
+
+
+PACKAGES = """
+import uwsgi_tasks
+import uwsgi_tasks.tasks as inner
+from uwsgi_tasks import nonsense, task
+from uwsgi_tasks.tasks import SpoolerTask
+from uwsgiconf.runtime.spooler import Spooler
+uwsgi_tasks.cron, uwsgi_tasks.__name__, inner.SpoolerTask
+"""
+
+
+def test_names_that_a_package_has_not(run: Run, app: Path) -> None:
+    (app / "jobs.py").write_text(PACKAGES)
+    done = run("migrate", "--check", "jobs.py")
+    assert told(done, "uwsgi_tasks") == [
+        ("ok", "as it is: __name__, cron, task, tasks.SpoolerTask"),
+        ("fail", "nonsense (jobs.py:4): not supported"),
+    ]
+    assert told(done, "uwsgiconf") == [("ok", "as it is: runtime.spooler.Spooler")]
+    assert done.exit_code == 1
+
+
+def test_the_names_of_uwsgi_tasks_are_those_of_the_package() -> None:
+    program = "import uwsgi_tasks; print(*vars(uwsgi_tasks))"  # in a process of its own: it keeps what it finds
+    there = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert {name for name in there.split() if not name.startswith("_")} == functions.EXPORTS["uwsgi_tasks"]
+
+
+def test_only_what_may_need_a_change_is_a_warning(run: Run, app: Path) -> None:
+    (app / "jobs.py").write_text("from uwsgidecorators import cron, mulefunc, spool, spoolraw, timer\n")
+    done = run("migrate", "--check", "jobs.py")
+    assert [(level, text[: text.index(":")]) for level, text in told(done, "uwsgidecorators")] == [
+        ("warn", "cron (jobs.py"),
+        ("warn", "mulefunc (jobs.py"),
+        ("ok", "spool"),
+        ("ok", "spoolraw"),
+        ("ok", "timer"),
+    ]
+    assert "`" not in done.stdout
+    assert "install(…, mules=1)" in done.stdout

@@ -10,6 +10,8 @@ from types import ModuleType
 import pytest
 from click.testing import Result
 
+from aspool.compat.tasks import handler
+
 from ..compat.commands import aspool, wait_until, worker
 
 Run = Callable[..., Result]
@@ -59,6 +61,8 @@ def program(app: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys, "argv", [*sys.argv])
     for name in ("uwsgi", "uwsgidecorators"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))  # those of this process come back in the end
+    for name in ("_program", "spooler"):
+        monkeypatch.setattr(handler, name, None)  # and its Program
     (app / "jobs.py").write_text(JOBS)
     (app / "script.py").write_text(SCRIPT)
     return app
@@ -117,6 +121,8 @@ def test_a_script_that_fails(run: Run, program: Path, text: str, code: int, told
         ("run --uwsgi script.py -d sp --mule 1", "--mule 1: the program has 0 mules; say how many with --mules"),
         ("worker --uwsgi nothing -d sp --no-supervisor", "there is no module nothing in"),
         ("worker jobs --uwsgi jobs -d sp", "app contradicts uwsgi"),
+        ("worker --uwsgi ./jobs.py:spooler -d sp", "without 'spooler': it sets uwsgi.spooler itself; try"),
+        ("worker --uwsgi no-where.py -d sp --no-supervisor", "no-where.py"),
     ],
 )
 def test_what_is_refused(run: Run, arguments: str, sentence: str) -> None:
@@ -130,6 +136,19 @@ def test_config_knows_it(run: Run, program: Path) -> None:
     told = run("config", "--uwsgi", "jobs", "--ini", "uwsgi.ini").output.splitlines()
     assert "uwsgi\tjobs\t--uwsgi" in told
     assert "mules\t2\tuwsgi.ini:3" in told
+
+
+def test_the_directory_of_a_script_comes_before_the_current_one(run: Run, program: Path) -> None:
+    (program / "scripts").mkdir()
+    (program / "scripts" / "s.py").write_text("import sys\nprint(*sys.path[:2])\n")
+    assert run("run", "--uwsgi", "scripts/s.py", "-d", "sp").stdout == f"{program}/scripts {program}\n"
+
+
+def test_a_module_is_looked_for_in_the_current_directory(run: Run, program: Path) -> None:
+    (program / "where.py").write_text("import sys\nprint(sys.path[0], sys.argv)\n")
+    result = run("run", "-m", "where", "-d", "sp", "x")
+    assert result.stdout.startswith(f"{program} ")
+    assert str(program.parent) not in sys.path
 
 
 @pytest.mark.heavy

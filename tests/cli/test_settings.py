@@ -8,6 +8,7 @@ import pytest
 from click.testing import Result
 
 from aspool.cli import serving
+from aspool.cli.settings.given import SHORT_GRACE
 from aspool.placing import placed
 from aspool.settings import Settings
 
@@ -119,8 +120,11 @@ def test_a_program_of_uwsgi(served: Served, app: Path, monkeypatch: pytest.Monke
     found = served("--uwsgi", "./jobs/mail.py", "--uwsgi", "/srv/a-b.py", "--uwsgi", "more", "-d", "a")
     assert served.app == "jobs.mail, /srv/a-b.py, more"
     assert (found.concurrency, found.tz, found.wants_supervisor) == (1, "Asia/Tokyo", True)
+    assert found.harakiri_grace == SHORT_GRACE
+    assert served("--uwsgi", "jobs", "-d", "a", "--harakiri-grace", "3").harakiri_grace == 3
     assert found.spools == (f"{app}/a",)
-    assert served("--uwsgi", "jobs", "-d", "a", "--concurrency", "3", "--tz", "UTC").concurrency == 3
+    threads = served("--uwsgi", "jobs", "-d", "a", "--concurrency", "3", "--tz", "UTC")
+    assert (threads.concurrency, threads.harakiri_grace) == (3, Settings().harakiri_grace)
     assert served.settings.tz == "UTC"
     assert served("app", "-d", "a").concurrency == Settings().concurrency
 
@@ -166,7 +170,9 @@ def test_the_order_of_flags_does_not_matter(served: Served, app: Path, order: tu
 
 
 def test_the_application_too(served: Served, app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "no application" in served.refused()
+    told = served.refused()
+    assert "no application" in told
+    assert "--uwsgi MODULE" in told
     (app / "pyproject.toml").write_text('[project]\nname = "x"\n[tool.aspool]\napp = "app:spooler"\nprocesses = 2\n')
     assert served().processes == 2
     assert served.app == "app:spooler"

@@ -11,6 +11,7 @@ from aspool.compat import Program
 from aspool.compat.installing import put_in_place
 from aspool.compat.module import made_module
 from aspool.compat.shared.database import close_all
+from aspool.compat.shared.numbers import give_back_all
 from aspool.compat.tasks import handler
 
 # What holds a module `uwsgi` once it is imported, and so must be imported again by the next test.
@@ -44,6 +45,7 @@ def make_program(spooler: Spooler) -> Iterator[MakeProgram]:
     sys.modules.update(before)
     handler._program, handler.spooler = programs
     close_all()
+    give_back_all()
 
 
 @pytest.fixture

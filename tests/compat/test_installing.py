@@ -10,7 +10,7 @@ import pytest
 from aspool import Body, Spooler
 from aspool.compat import install
 from aspool.compat.tasks.handler import installed
-from aspool.errors import TaskRefused
+from aspool.errors import CallError, TaskRefused
 from aspool.testing import drain
 
 from .conftest import MakeProgram
@@ -44,6 +44,32 @@ def test_again_it_is_another_program_on_the_same_spooler(spooler: Spooler) -> No
     assert first is not second
     assert installed().strict
     assert installed().module is second
+
+
+def test_again_the_hooks_stay_and_the_decorated_functions(spooler: Spooler) -> None:
+    first: Any = install(spooler)
+    decorators: Any = importlib.import_module("uwsgidecorators")
+
+    def before() -> None: ...
+
+    for decorator in (decorators.spool, decorators.mulefunc, decorators.postfork):
+        decorator(before)
+    second: Any = install(spooler)
+    assert (second.spooler, second.mule_msg_hook) == (first.spooler, first.mule_msg_hook)
+    again: Any = importlib.import_module("uwsgidecorators")
+    assert again is not decorators
+    assert again.spooler_functions == again.mule_functions == {"before": before}
+    assert [each.f for each in again.postfork_chain] == [before]
+    second.spooler = abs
+    third: Any = install(spooler)
+    assert third.spooler is abs
+
+
+def test_another_spooler_is_refused(spooler: Spooler, tmp_path: Path) -> None:
+    uwsgi = install(spooler)
+    with pytest.raises(CallError, match=r"is for the Spooler of .* in this process, and cannot be for one of .*other"):
+        install(Spooler(tmp_path / "other"))
+    assert sys.modules["uwsgi"] is uwsgi
 
 
 def test_a_module_that_is_no_part_of_it_has_no_name(spooler: Spooler) -> None:

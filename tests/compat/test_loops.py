@@ -1,10 +1,12 @@
 """A program that runs in the thread of an event loop: it sees none, and may run its own."""
 
 import asyncio
+import warnings
 from typing import Any
 
 import pytest
 
+from aspool.compat import loops
 from aspool.compat.loops import hidden_loop, shown_loop
 from aspool.job import current_job
 from aspool.testing import drain
@@ -34,6 +36,42 @@ async def test_it_is_there_again_afterwards() -> None:
         raise ValueError("of the program")
     assert asyncio.get_running_loop() is loop
     await asyncio.sleep(0)
+
+
+def current_loop() -> asyncio.AbstractEventLoop | None:
+    """What a program gets of get_event_loop; it makes one with a warning from 3.12 on, and none from 3.14 on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return asyncio.get_event_loop()
+        except RuntimeError:
+            return None
+
+
+def test_a_program_has_a_current_loop_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own is there again the next time, and that of the worker afterwards."""
+    monkeypatch.setattr(loops, "_thread", loops._Thread())
+
+    async def worker() -> None:
+        running = asyncio.get_running_loop()
+        asyncio.set_event_loop(running)
+        with hidden_loop():
+            made = current_loop()
+            assert made is not running, "its run_until_complete would refuse"
+            own = made or asyncio.new_event_loop()
+            asyncio.set_event_loop(own)
+        assert asyncio.get_event_loop() is running
+        with hidden_loop():
+            assert current_loop() is own
+            assert own.run_until_complete(asyncio.sleep(0, "ran")) == "ran"
+            own.close()
+            asyncio.set_event_loop(None)
+        asyncio.get_running_loop().call_soon(seen.append, "runs")
+        await asyncio.sleep(0)
+
+    seen: list[str] = []
+    asyncio.run(worker())
+    assert seen == ["runs"]
 
 
 def test_where_there_is_none() -> None:

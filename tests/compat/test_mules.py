@@ -1,5 +1,6 @@
 """Mules: messages to them, as jobs and to processes of their own; their signals, and what they know of themselves."""
 
+import importlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -197,6 +198,22 @@ def test_a_job_gives_it_to_a_process_that_has_begun_since(
         assert [get(timeout=0), get(timeout=0), get(timeout=0)] == [b"any", b"of a farm", None]
 
 
+def test_a_job_calls_a_function_of_mules_also_where_the_program_was_installed(
+    make_program: MakeProgram, spool_path: Path, readable: None
+) -> None:
+    """There the process of a job is no mule by its role."""
+    program = make_program(Spooler(spool_path), mules=2)
+    decorators: Any = importlib.import_module("uwsgidecorators")
+    sent: list[bytes] = []
+    got: list[int] = []
+    program.module.mule_msg = lambda message, _: sent.append(message)  # type: ignore[attr-defined]  # a fake
+    decorators.mulefunc(lambda value: got.append(value))(3)
+    with hearing(mule(make_program, spool_path, 2)):
+        sender(make_program, spool_path).mule_msg(sent[0], 2)
+    assert run_as_job(program, 2, sent[0]) is SPOOL_OK
+    assert got == [3, 3], "with what its process has left"
+
+
 def test_nothing_from_the_network_reaches_a_hook_which_may_unpickle_it(
     make_program: MakeProgram, spool_path: Path
 ) -> None:
@@ -285,6 +302,21 @@ def test_a_job_runs_the_handler_of_a_signal(make_program: MakeProgram, spool_pat
     assert heard == [3, 5]
     with pytest.raises(Bury, match="over the network"):
         run_as_job(child, 1, b"", "", 5, "any", "os:abort", origin="net")
+    with pytest.raises(Bury, match="signal 5 was not looked for: nobody has registered os:abort for signal 5"):
+        run_as_job(child, 1, b"", "", 5, "any", "os:abort")
+
+
+def test_a_job_finds_the_handler_of_a_signal_that_the_workers_declare(
+    make_program: MakeProgram, spool_path: Path
+) -> None:
+    """In a module that mules do not import."""
+    worker = make_program(Spooler(spool_path), role=Role("spooler", 1), mules=2, farms=FARMS)
+    worker.module.register_signal(6, "mule", handler)
+    begin(worker)
+    child = mule(make_program, spool_path)
+    heard.clear()
+    assert run_as_job(child, 1, b"", "", 6, f"{__name__}.handler", f"{__name__}:handler") is SPOOL_OK
+    assert heard == [6]
 
 
 heard: list[int] = []

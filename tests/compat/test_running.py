@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from aspool.compat import running
 from aspool.compat.running import ProgramOfChild, load, module_of
 from aspool.compat.shared.database import close_all
 from aspool.compat.signals.zone import local_zone
+from aspool.compat.tasks import handler
 from aspool.errors import ApplicationUnusable
 from aspool.placing import placed
 from aspool.settings import Settings
@@ -44,6 +46,8 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(running, "_in_child", [])
+    for name in ("_program", "spooler"):
+        monkeypatch.setattr(handler, name, None)
     for name in BOUND:
         monkeypatch.delitem(sys.modules, name, raising=False)
     (tmp_path / "prog.py").write_text(PROGRAM)
@@ -100,8 +104,15 @@ def test_a_module_that_does_not_import(tmp_path: Path, text: str, sentence: str,
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ApplicationUnusable, match="there is no module"):
+    with pytest.raises(ApplicationUnusable, match=f"there is no Python file {tmp_path}/no-where.py"):
         load(settings(uwsgi=("no-where.py",)))
+
+
+@pytest.mark.parametrize(("concurrency", "mules", "in_main_thread"), [(1, 0, True), (1, 2, True), (2, 1, False)])
+def test_only_one_task_at_a_time_has_the_main_thread(concurrency: int, mules: int, in_main_thread: bool) -> None:
+    task = load(settings(concurrency=concurrency, mules=mules)).raw_handler
+    assert task is not None
+    assert task.is_async is in_main_thread
 
 
 def test_the_process_of_a_job_has_the_program_once() -> None:
@@ -127,3 +138,22 @@ def test_a_first_process_has_a_master_too(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(os, "getppid", lambda: 0)
     load(settings())
     assert sys.modules["uwsgi"].masterpid() == os.getpid()
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", ""])
+def test_a_program_with_a_zone_of_its_own_is_told_of_its_crons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, zone: str
+) -> None:
+    """As Django sets it; a test machine is not in Tokyo."""
+    monkeypatch.setenv("TZ", os.environ.get("TZ", ""))
+    source = f"import os, time\nos.environ['TZ'] = {zone!r}\ntime.tzset()\n" if zone else ""
+    (tmp_path / "prog.py").write_text(source)
+    if not zone:
+        monkeypatch.delenv("TZ")
+        time.tzset()
+    try:
+        load(settings())
+        assert ("the program has another time zone than this machine" in caplog.text) == bool(zone)
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -35,8 +35,24 @@ def test_tcp(address: str, host: str) -> None:
 
 def test_all_addresses_must_be_asked_for() -> None:
     listening = listen("*:0")
-    assert listening.socket.getsockname()[0] in ("0.0.0.0", "::")
+    _, port, *_ = listening.socket.getsockname()
+    for host in ["127.0.0.1", "::1"]:
+        socket.create_connection((host, port), timeout=20).close()
     listening.close()
+
+
+def test_all_addresses_where_there_is_no_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.has_dualstack_ipv6", lambda: False)
+    listening = listen("*:0")
+    assert str(listening).startswith("0.0.0.0:")
+    assert connects(listening)
+    listening.close()
+
+
+@pytest.mark.parametrize("name", ["a..b", "x" * 64 + ".example"])
+def test_a_name_that_cannot_be(name: str) -> None:
+    with pytest.raises(CallError, match=f"health cannot listen on {name}:1: that is no name of a machine"):
+        listen(f"{name}:1")
 
 
 @pytest.mark.parametrize("address", ["", "9000", "host", "host:", "host:x", "::1:9000", "host:65536", ":²", "host:-1"])

@@ -59,10 +59,42 @@ def test_those_who_are_stored_never_go() -> None:
 def test_one_address_of_another_machine_has_a_share() -> None:
     admission = Admission(Limits(10, 2))
     first, second, third = Fake("a"), Fake("a"), Fake("a")
-    assert [admission.admit(one, 0.0) for one in (first, second, third)] == ["welcome", "welcome", "closed"]
+    assert [admission.admit(one, 0.0) for one in (first, second, third)] == ["welcome", "welcome", "beyond its share"]
     assert admission.admit(Fake("b"), 0.0) == "welcome"
-    admission.leave(first)
+    for one in (first, third):
+        admission.leave(one)
     assert admission.admit(third, 0.0) == "welcome"
+
+
+def test_who_is_beyond_the_share_is_heard_and_goes_first() -> None:
+    """Whatever it has said, as long as it has not shown the secret; and nobody has to go for it."""
+    admission, log = Admission(Limits(10, 2)), list[object]()
+    half_open = Fake(log=log)
+    admission.admit(half_open, 0.0)
+    many = [Fake("a", log=log) for _ in range(14)]
+    verdicts = [admission.admit(one, 0.0) for one in many]
+    assert verdicts == ["welcome"] * 2 + ["beyond its share"] * 7 + ["surplus"] * 2 + ["closed"] * 3
+    for one in many[:11]:
+        admission.heard(one)
+    admission.known(many[2])
+    assert log == []
+    assert admission.admit(newcomer := Fake(log=log), 0.0) == "welcome"
+    assert log == [many[3]]
+    admission.evict_half_open()
+    assert log == [*many[3:11], half_open, newcomer]
+
+
+def test_who_knows_the_secret_has_no_share() -> None:
+    admission = Admission(Limits(10, 2))
+    first, second, third = Fake("a"), Fake("a"), Fake("a")
+    for one in (first, second):
+        admission.admit(one, 0.0)
+        admission.known(one)
+        admission.known(one)  # which is no more
+    assert admission.admit(third, 0.0) == "welcome"
+    for one in (first, second, third):
+        admission.leave(one)
+    assert [admission.admit(Fake("a"), 0.0) for _ in range(3)] == ["welcome", "welcome", "beyond its share"]
 
 
 def test_all_that_are_half_open_go_at_the_end() -> None:

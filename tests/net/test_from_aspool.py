@@ -1,6 +1,7 @@
 """What another aspool sends: tasks from those who are trusted, whatever else from anybody; with bodies in frames."""
 
 import os
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,21 @@ import pytest
 
 from aspool import Body, DirectorySpool, MemorySpool, Spooler
 from aspool.errors import NotSpooled, SpoolFull, Unsupported
-from aspool.exchange import frame, hello, packet, read_answer, read_greeting, request
+from aspool.exchange import (
+    PING_MODIFIER,
+    SIGNAL_MODIFIER,
+    frame,
+    hello,
+    packet,
+    read_answer,
+    read_greeting,
+    request,
+)
 from aspool.message import Message
 from aspool.net import Listener
 from aspool.wire import SPOOL_MODIFIER, PacketReader
 
-from .clients import connected, served
+from .clients import connected, rest_of, served
 
 pytestmark = pytest.mark.anyio
 SECRET = b"0123456789abcdef"
@@ -88,6 +98,51 @@ async def test_nobody_is_trusted_without_a_secret(memory: MemorySpool) -> None:
     assert (trust, answer.stored, memory.messages()) == ("no", False, [])
 
 
+async def test_a_nonce_is_good_for_one_request(memory: MemorySpool, tmp_path: Path) -> None:
+    async with served(memory, secret_file=secret_file(tmp_path)) as listener:
+        async with await connected(listener.addresses[0]) as stream:
+            await stream.send(hello())
+            greeting = read_greeting(await receive(stream))
+            assert greeting is not None
+            proven = [request(a_task(id=id), framed=False, secret=SECRET, nonce=greeting.nonce)[0] for id in "ab"]
+            await stream.send(b"".join(packet(variables, SPOOL_MODIFIER) for variables in proven))
+            reader = PacketReader()
+            answer = reader.feed(await rest_of(stream))
+            assert answer is not None
+            assert (read_answer(answer).id, reader.rest) == ("a", b"")
+        async with await connected(listener.addresses[0]) as stream:
+            await stream.send(hello())
+            await receive(stream)
+            await stream.send(packet(proven[1], SPOOL_MODIFIER))
+            assert not read_answer(await receive(stream)).stored
+    assert [one.id for one in memory.messages()] == ["a"]
+
+
+async def test_a_proof_of_a_request_raises_no_signal(
+    memory: MemorySpool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(IPv4Address, "is_loopback", False)
+    async with (
+        served(memory, secret_file=secret_file(tmp_path), allow=("127.0.0.0/8",)) as listener,
+        await connected(listener.addresses[0]) as stream,
+    ):
+        await stream.send(hello())
+        greeting = read_greeting(await receive(stream))
+        assert greeting is not None
+        variables, _ = request(a_task(), framed=False, secret=SECRET, nonce=greeting.nonce)
+        await stream.send(packet(variables, SIGNAL_MODIFIER, 17))
+        assert "must know the secret" in read_answer(await receive(stream)).reason
+
+
+async def test_one_that_speaks_another_version_is_told(memory: MemorySpool, tmp_path: Path) -> None:
+    async with served(memory, listen=(f"unix:{tmp_path}/s",)) as listener:
+        async with await connected(listener.addresses[0]) as stream:
+            await stream.send(packet({b"aspool.hello": b"2"}, PING_MODIFIER))
+            answer = read_answer(await receive(stream))
+        assert (answer.error, "greets in version '2'" in answer.reason) == ("refused", True)
+    assert memory.messages() == []
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
@@ -95,6 +150,9 @@ async def test_nobody_is_trusted_without_a_secret(memory: MemorySpool) -> None:
         ({"id": b"\xff"}, "cannot be read"),
         ({"priority": b"-1"}, "the priority -1 is refused"),
         ({"priority": b"x"}, "cannot be read"),
+        ({"priority": b"1_0"}, "b'1_0' is no number"),
+        ({"due": b"1_0"}, "b'1_0' is no number"),
+        ({"v": b"2"}, "a newer aspool has sent this"),
         ({"due": b"nan"}, "is out of range"),
         ({"due": b"1e300"}, "is out of range"),
         ({"front": b"5"}, "arguments were announced"),

@@ -13,6 +13,7 @@ from aspool import MemorySpool
 from aspool.errors import CallError
 from aspool.net import Listener
 from aspool.net.own_process import possible
+from aspool.net.peers import address_of, network_of
 from aspool.settings import ListenerSettings
 from aspool.wire import encode
 
@@ -88,6 +89,11 @@ async def test_a_secret_file_of_somebody_else(tmp_path: Path) -> None:
     refused("belongs to user 12345", listen=(":0",), secret_file=path)
 
 
+async def test_a_secret_file_that_is_too_long(tmp_path: Path) -> None:
+    refused("has more than 4096 bytes", listen=(":0",), secret_file=secret_file(tmp_path, "x" * 4097))
+    Listener(ListenerSettings(listen=(":0",), secret_file=secret_file(tmp_path, "x" * 4096))).close()
+
+
 async def test_an_allowed_user_must_be_there() -> None:
     refused("there is no user no-such-user", listen=(":0",), allow_user=("no-such-user",))
 
@@ -125,14 +131,43 @@ async def test_from_another_machine(memory: MemorySpool, tmp_path: Path, outer_a
 async def test_one_other_machine_does_not_take_all(memory: MemorySpool, tmp_path: Path, outer_address: str) -> None:
     options = {"listen": (f"{outer_address}:0", ":0"), "secret_file": secret_file(tmp_path), "allow": ("0.0.0.0/0",)}
     async with served(memory, max_connections=10, max_connections_per_peer=2, **options) as listener:
-        first, second, third = [await connected(listener.addresses[0]) for _ in range(3)]
-        assert await rest_of(third) == b""
-        await first.aclose()
-        with anyio.fail_after(30):
-            while not await say(listener, MAIL):
-                await anyio.sleep(0.01)
-        for stream in (second, third):
+        held = [await connected(listener.addresses[0]) for _ in range(2)]
+        answer = await ask(listener)
+        assert (answer.status, answer.record["reason"]) == (503, "there are too many connections")
+        assert await say(listener, MAIL) == REFUSED
+        assert (await ask(listener, ASPOOL_SECRET="0123456789abcdef")).status == 202
+        held += [await connected(listener.addresses[0]) for _ in range(11)]
+        assert await rest_of(held[-1]) == b""
+        async with await connected(listener.addresses[1]) as other:  # for whom one of those goes
+            await other.send(MAIL)
+            assert await rest_of(other) == STORED
+        for stream in held:
             await stream.aclose()
+
+
+async def test_all_addresses_are_those_of_ipv6_too(memory: MemorySpool, tmp_path: Path) -> None:
+    options = {"listen": ("*:0",), "secret_file": secret_file(tmp_path), "allow": ("10.0.0.0/8",)}
+    async with served(memory, **options) as listener:
+        port = int(listener.addresses[0].rpartition(":")[2])
+        for host in ("127.0.0.1", "::1"):
+            async with await anyio.connect_tcp(host, port) as stream:
+                await stream.send(MAIL)
+                assert await rest_of(stream) == STORED
+
+
+@pytest.mark.parametrize(
+    ("network", "address", "is_in"),
+    [
+        ("::ffff:192.0.2.2/128", "192.0.2.2", True),
+        ("::ffff:192.0.2.0/120", "::ffff:192.0.2.77", True),
+        ("::ffff:192.0.2.0/120", "192.0.3.1", False),
+        ("192.0.2.0/24", "::ffff:192.0.2.77", True),
+        ("::/0", "2001:db8::1", True),
+        ("::/0", "192.0.2.2", False),
+    ],
+)
+def test_networks_and_addresses_in_the_clothes_of_others(network: str, address: str, is_in: bool) -> None:
+    assert (address_of(address) in network_of(network)) is is_in
 
 
 # --- many --------------------------------------------------------------------------------------------------------

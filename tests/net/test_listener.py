@@ -214,6 +214,35 @@ async def test_replies_as_they_are_wanted(memory: MemorySpool) -> None:
     assert [body_of(message) for message in memory.messages()] == [b"", b"hello"]
 
 
+@pytest.mark.parametrize("variables", [{}, {"REQUEST_METHOD": "POST"}, {"HTTP_HOST": "example.org"}])
+async def test_a_body_whose_length_nobody_says(memory: MemorySpool, variables: dict[str, str]) -> None:
+    """It must not be answered with 202 and be lost."""
+    bare = encode({key.encode(): value.encode() for key, value in {"job": "resize", **variables}.items()})
+    async with served(memory, reply="http") as listener:
+        for body in (b"a picture", b"a picture" * 100_000):
+            found = http(await say(listener, bare + body))
+            assert (found.status, "CONTENT_LENGTH is needed" in found.record["reason"]) == (411, True)
+        assert memory.messages() == []
+        expected = 411 if variables.keys() == {"REQUEST_METHOD"} else 202  # its body may come at any time
+        assert http(await say(listener, bare)).status == expected
+    assert [body_of(message) for message in memory.messages()] == [b""] * (expected == 202)
+
+
+async def test_a_body_whose_length_nobody_says_comes_later(
+    memory: MemorySpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aspool.net.requests.LOOK", 30.0)
+    async with served(memory, reply="http") as listener:
+        assert http(await say(listener, MAIL, b"a picture")).status == 411
+        async with await connected(listener.addresses[0]) as stream:
+            await stream.send(MAIL)
+            await stream.send_eof()  # so there is none
+            assert http(await rest_of(stream)).status == 202
+        said = encode({b"job": b"mail", b"CONTENT_LENGTH": b""})
+        assert http(await say(listener, said)).status == 202  # at once
+    assert [body_of(message) for message in memory.messages()] == [b"", b""]
+
+
 @pytest.mark.parametrize(
     ("variables", "status", "reason"),
     [

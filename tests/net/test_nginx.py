@@ -25,6 +25,13 @@ location /bare { uwsgi_pass 127.0.0.1:%(port)d; uwsgi_param job bare; }
 location /off {
     include uwsgi_params; uwsgi_pass 127.0.0.1:%(port)d; uwsgi_pass_request_body off; uwsgi_param CONTENT_LENGTH "";
 }
+location /headless {
+    uwsgi_pass 127.0.0.1:%(port)d; uwsgi_pass_request_headers off; uwsgi_param REQUEST_METHOD $request_method;
+}
+location /measured {
+    uwsgi_pass 127.0.0.1:%(port)d; uwsgi_pass_request_headers off; uwsgi_param REQUEST_METHOD $request_method;
+    uwsgi_param CONTENT_LENGTH $content_length;
+}
 location /keys {
     include uwsgi_params; uwsgi_pass 127.0.0.1:%(port)d;
     uwsgi_param at $arg_at; uwsgi_param priority $arg_priority; uwsgi_param spooler $arg_spooler;
@@ -101,6 +108,14 @@ def test_a_chunked_body(both: Both) -> None:
 def test_other_ways_to_write_a_location(both: Both) -> None:
     assert both.stored(both.ask("POST", "/bare", b"body"))[1] == b"body"  # no stock parameters
     assert both.stored(both.ask("POST", "/off", b"body"))[1] == b""
+
+
+@pytest.mark.parametrize("size", [9, 1_000_000])
+def test_a_location_that_does_not_say_how_long_bodies_are(both: Both, size: int) -> None:
+    assert both.ask("POST", "/headless", b"x" * size).status == 411
+    assert both.stored(both.ask("POST", "/measured", b"x" * size))[1] == b"x" * size
+    for way in ("headless", "measured"):
+        assert both.stored(both.ask("GET", f"/{way}", None))[1] == b""
 
 
 def test_any_method_is_a_task(both: Both) -> None:

@@ -15,6 +15,7 @@ from aspool.exchange import (
     Answer,
     Greeting,
     Trust,
+    _proof,
     checked_secret,
     frame,
     frame_size,
@@ -33,7 +34,7 @@ from aspool.exchange import (
 )
 from aspool.message import Message
 from aspool.testing.conformance import message
-from aspool.wire import LARGEST_VARIABLES, SPOOL_MODIFIER, decode, encoded_size
+from aspool.wire import LARGEST_VARIABLES, SPOOL_MODIFIER, decode, encode_pairs, encoded_size
 
 SECRET, NONCE = b"correct horse battery staple", b"n" * 16
 
@@ -57,13 +58,23 @@ def test_a_uwsgi_answers_a_ping_with_nothing() -> None:
     [
         {b"aspool.hello": b"1"},
         {b"aspool.hello": b"1", b"aspool.nonce": b"xyz", b"aspool.trust": b"yes"},
-        {b"aspool.hello": b"1", b"aspool.nonce": b"00", b"aspool.trust": b"\xff"},
-        {b"aspool.hello": b"1", b"aspool.nonce": b"00", b"aspool.trust": b"always"},
+        {b"aspool.hello": b"1", b"aspool.nonce": b"00" * 16, b"aspool.trust": b"\xff"},
+        {b"aspool.hello": b"1", b"aspool.nonce": b"00" * 16, b"aspool.trust": b"always"},
+        {b"aspool.hello": b"1", b"aspool.nonce": b"00" * 15, b"aspool.trust": b"yes"},
+        {b"aspool.hello": b"1", b"aspool.nonce": b"00" * 17, b"aspool.trust": b"yes"},
     ],
 )
 def test_a_greeting_that_is_broken(variables: dict[bytes, bytes]) -> None:
     with pytest.raises(BadPacket):
         read_greeting(decode(packet(variables, PING_MODIFIER)))
+
+
+def test_a_greeting_of_another_version() -> None:
+    newer = decode(packet({b"aspool.hello": b"2", b"aspool.words": b"x"}, PING_MODIFIER))
+    with pytest.raises(BadPacket, match=r"greets in version '2' .* and this one speaks version 1"):
+        read_greeting(newer)
+    with pytest.raises(BadPacket, match="greets in version '2'"):
+        is_hello(newer)
 
 
 def test_a_packet_that_is_no_greeting() -> None:
@@ -104,6 +115,10 @@ def test_the_origin_cannot_be_chosen_by_the_sender() -> None:
         {b"aspool.id": b"\xe4"},
         {b"aspool.due": b"soon"},
         {b"aspool.priority": b"high"},
+        {b"aspool.priority": b"1_0"},
+        {b"aspool.priority": b" 1"},
+        {b"aspool.due": b"1_0"},
+        {b"aspool.v": b"2"},
         {b"aspool.task": b"\xff"},
         {b"aspool.expires": b"x"},
     ],
@@ -152,6 +167,20 @@ def test_a_proof_is_of_the_secret_the_connection_and_all_variables() -> None:
     assert not is_proven(variables | {b"aspool.proof": b"\xff"}, SECRET, NONCE)
 
 
+def test_a_nonce_cannot_swallow_the_pairs_behind_it() -> None:
+    """A false listener says, as its nonce, that of another with pairs of its own: the proof must be of no use there."""
+    stolen, hidden = {b"aspool.id": b"x", b"aspool.task": b"app.evil"}, b"\3\0zzz"
+    variables, _ = request(message(), framed=False)
+    pairs = encode_pairs(dict(sorted(variables.items())))
+    nonce = NONCE + encode_pairs(stolen) + hidden + len(pairs).to_bytes(2, "little")
+    with pytest.raises(BadPacket, match="a nonce of 16 bytes, not of"):
+        request(message(), framed=False, secret=SECRET, nonce=nonce)
+    assert not is_proven(variables | {b"aspool.proof": _proof(variables, SECRET, nonce)}, SECRET, nonce)
+    # and if somebody gave one all the same:
+    forged = stolen | {b"zzz": pairs, b"aspool.proof": _proof(variables, SECRET, nonce)}
+    assert not is_proven(forged, SECRET, NONCE)
+
+
 def test_without_a_secret_nothing_is_proven() -> None:
     variables, _ = request(message(), framed=False)
     assert not is_proven(variables, SECRET, NONCE)
@@ -163,6 +192,9 @@ def test_a_secret_is_what_is_in_its_file() -> None:
     for content in (b"", b"\n", b"x" * 15 + b" \n"):
         with pytest.raises(CallError, match=r"the secret in f has \d+ bytes, 16 are needed"):
             checked_secret(content, "f")
+    assert checked_secret(b"x" * 4096, "f") == b"x" * 4096
+    with pytest.raises(CallError, match="f has more than 4096 bytes, so it is no secret"):
+        checked_secret(b"x" * 16 + b" " * 4081, "f")
 
 
 # --- frames ------------------------------------------------------------------------------------------------------

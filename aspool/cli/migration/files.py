@@ -28,11 +28,17 @@ _HOW: dict[Kind, str] = {
 
 def look_at(path: str, now: float, *, is_ordered: bool | None) -> tuple[list[Finding], Survey]:
     """Look at a spool directory; `is_ordered`: whether uWSGI looks at priorities, None if nobody said."""
-    if not os.path.lexists(path):
+    try:
+        os.lstat(path)
+    except PermissionError:
+        return [fail("directory", f"{path} cannot be reached by this user", "run this as its owner")], Survey()
+    except OSError:
         return [_missing(path)], Survey()
     there = directory.existence(path)
     if there.level == "fail":
         return [there], Survey()
+    if not os.access(path, os.R_OK | os.X_OK):
+        return [there, replace(directory.ownership(path), level="fail")], Survey()
     findings = [there, *(one for one in _place(path) if one.level != "ok")]
     try:
         found = survey(path, now)

@@ -1,6 +1,6 @@
 """The names that sources use -> whether the shims have them, have them differently, or what to use instead."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from ...compat.decorators import module as decorators
@@ -23,22 +23,30 @@ PACKAGES = {
     "uwsgi_tasks": "the package itself runs on the shims: keep it, or see docs: Coming from uwsgi_tasks",
     "uwsgiconf": "its runtime runs on the shims as far as the functions of uwsgi do",
 }
+EXPORTS: Mapping[str, frozenset[str]] = {  # of uwsgi_tasks 0.7, its modules too
+    "uwsgi_tasks": frozenset({
+        "task", "timer", "timer_lazy", "cron", "cron_lazy", "Task", "SignalTask", "TimerTask", "CronTask",
+        "TaskExecutor", "RetryTaskException", "get_current_task", "set_uwsgi_callbacks", "django_setup",
+        "SPOOL_OK", "SPOOL_RETRY", "SPOOL_IGNORE", "decorators", "tasks", "utils",
+    })
+}  # fmt: skip
 
 
 def look_at(targets: Iterable[str]) -> list[Finding]:
     """What sources use of uWSGI, in the order of need. Raises Misuse for a target that is not there."""
     uses: list[Use] = []
     findings: list[Finding] = []
-    files = [file for target in targets for file in files_of(target)]
-    for file in files:
+    read = 0
+    for file in [file for target in targets for file in files_of(target)]:
         try:
             uses += uses_in(file)
+            read += 1
         except SyntaxError as error:
             findings.append(warn("source", f"{file}:{error.lineno or 1} is no Python 3: {error.msg}", "look at it"))
         except OSError as error:
             raise Misuse(f"{file} cannot be read: {error.strerror}") from None
-    if not uses:
-        findings.append(ok("source", f"{count(len(files), 'file')}: nothing of uWSGI is used"))
+    if not uses and (read or not findings):
+        findings.append(ok("source", f"{count(read, 'file')}: nothing of uWSGI is used"))
     return [*findings, *_told(uses)]
 
 
@@ -49,29 +57,39 @@ def _told(uses: list[Use]) -> Iterator[Finding]:
         places.setdefault((use.module, use.name), []).append(use.where)
     groups: dict[tuple[str, Level, str], list[str]] = {}
     for (module, name), where in sorted(places.items()):
-        level, advice = _judged(module, name)
+        level, words = _judged(module, name)
         told = name if level == "ok" else f"{name} ({_where(where)})"
-        groups.setdefault((module, level, advice), []).append(told)
-    for (module, level, advice), names in groups.items():
-        yield Finding(module, level, _said(module, level, names), advice)
+        groups.setdefault((module, level, words), []).append(told)
+    for (module, level, words), names in groups.items():
+        told = ", ".join(name for name in names if name not in ("", "*"))
+        if level == "ok":
+            yield ok(module, _fine(module, told, words))
+        else:
+            yield Finding(module, level, f"{told}: {_SAID[level]}", words)
 
 
-def _said(module: str, level: Level, names: list[str]) -> str:
-    told = ", ".join(name for name in names if name not in ("", "*"))
-    if level == "ok":
-        return f"as it is: {told}" if told else PACKAGES.get(module, "it is imported")
-    return f"{told}: {_SAID[level]}"
+def _fine(module: str, told: str, words: str) -> str:
+    """`words` are of what runs differently and needs no change."""
+    if words:
+        return f"{told}: {words}"
+    return f"as it is: {told}" if told else PACKAGES.get(module, "it is imported")
 
 
 def _judged(module: str, name: str) -> tuple[Level, str]:
     """How it runs, and what to know or to do."""
-    if module in PACKAGES or name in ("", "*"):
+    if name in ("", "*"):
         return "ok", ""
+    if module in PACKAGES:
+        exports = EXPORTS.get(module)
+        if exports is None or name.partition(".")[0] in exports or name.startswith("__"):
+            return "ok", ""
+        return "fail", f"{module} has no such name"
     if name in REFUSED[module]:
         return "fail", REFUSED[module][name]
     if name not in offered()[module]:
         return "fail", f"{module} of uWSGI 2.0 has no such name"
-    return ("warn", DIFFERENT[module][name]) if name in DIFFERENT[module] else ("ok", "")
+    words = DIFFERENT[module].get(name, "")
+    return "warn" if words in differences.TO_LOOK_AT else "ok", words.replace("`", "")
 
 
 def _where(places: list[str]) -> str:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...errors import BadPacket
+from ...raw import Package, function_of
 from ...wire import SPOOL_MODIFIER, Packet, decode
 
-Kind = Literal["aspool", "uwsgidecorators", "uwsgi_tasks", "uwsgiconf", "raw"]
+Kind = Package | Literal["aspool", "raw"]
 _PICKLES = tuple(b"\x80%c" % protocol for protocol in range(2, 6))
 _LENGTH = b"aspool.len"
 
@@ -42,13 +43,8 @@ def _check_length(packet: Packet, size: int) -> None:
 def _kind_of(variables: dict[bytes, bytes]) -> tuple[Kind, str]:
     if b"aspool.v" in variables:
         return "aspool", _text(variables.get(b"aspool.task", b""))
-    if b"ud_spool_func" in variables:
-        return "uwsgidecorators", _text(variables[b"ud_spool_func"])
-    if b"function_name" in variables and b"setup" in variables:
-        return "uwsgi_tasks", _text(variables[b"function_name"])
-    if variables.get(b"msg", b"").startswith(b"ucfg_"):
-        return "uwsgiconf", _text(variables[b"msg"])
-    return "raw", ""
+    package, name = function_of(variables)
+    return package or "raw", _text(name)
 
 
 def _has_pickles(packet: Packet, data: bytes, kind: Kind) -> bool:

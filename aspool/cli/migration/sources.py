@@ -83,14 +83,15 @@ class _Finder(ast.NodeVisitor):
         for alias in node.names:
             module = alias.name.split(".")[0]
             if module in MODULES:
-                self._names[alias.asname or module] = module
+                if alias.asname is None or module == alias.name:  # else it is the name of an inner module
+                    self._names[alias.asname or module] = module
                 self._met(module, "", node)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        module = (node.module or "").split(".")[0]
+        module, _, inner = (node.module or "").partition(".")
         if not node.level and module in MODULES:
             for alias in node.names:
-                self._met(module, alias.name, node)
+                self._met(module, f"{inner}.{alias.name}" if inner else alias.name, node)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         if isinstance(node.value, ast.Name) and node.value.id in self._names:

@@ -30,7 +30,8 @@ WORKER_TOO: Mapping[str, str] = {
 
 # The shims have it; `aspool worker --uwsgi … --ini` takes it from the file.
 SHIM: Mapping[str, str] = {
-    "mules": "aspool worker --uwsgi takes it: a message for a mule is run in a process of its own",
+    "mules": "aspool worker --uwsgi takes it with --ini: a message for a mule is run in a process of its own; "
+             "a web process is told: install(…, mules=N)",
     "farm": "aspool worker --uwsgi takes it",
     "locks": "uwsgi.lock and unlock have as many",
     "queue": "uwsgi.queue_* have as many places",

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from .options import PREFIX, flag, found_in_files, ini_of, variable
 from .telling import warn
 from .uwsgi_program import read
 
+SHORT_GRACE = 0.5  # seconds, in which a mule, which is a process, can be ended without its worker
 _OTHER_VARIABLES = (VARIABLE, f"{PREFIX}APP", f"{PREFIX}CONFIG", f"{PREFIX}INI")
 
 
@@ -41,7 +42,8 @@ class Given:
             return ", ".join(self.placed.uwsgi)
         if self.app is None:
             raise Misuse(
-                "no application: give APP as module:attribute, as app:spooler, or ASPOOL_APP, or app in aspool.toml"
+                "no application: give APP as module:attribute, as app:spooler, or ASPOOL_APP, or app in aspool.toml; "
+                "for a program that was written for uWSGI --uwsgi MODULE"
             )
         return self.app
 
@@ -65,7 +67,11 @@ def given(ctx: click.Context, **fixed: Any) -> Given:
 
 
 def _of_program(ctx: click.Context, values: dict[str, Any], where: dict[str, str]) -> dict[str, Any]:
-    """With what a program of uWSGI finds in its ini, and runs as there: one task at a time, in the machine's zone."""
+    """With what a program of uWSGI finds in its ini, and runs as there: one task at a time, in the machine's zone.
+
+    What blocks the event loop, as a task then does, cannot end within any grace.
+    """
+    _check_modules(values["uwsgi"])
     ini = ini_of(ctx)
     found = {} if ini is None else read(ini, os.environ)
     for name, one in found.items():
@@ -73,7 +79,19 @@ def _of_program(ctx: click.Context, values: dict[str, Any], where: dict[str, str
     in_ini = {name: one.value for name, one in found.items()}
     both = {"uwsgi_options": in_ini.get("uwsgi_options", ()) + values.get("uwsgi_options", ())}
     zone = {"tz": name} if (name := os.environ.get("TZ", "").removeprefix(":")) else {}
-    return {"concurrency": 1} | zone | in_ini | values | both
+    all_given = {"concurrency": 1} | zone | in_ini | values | both
+    return ({"harakiri_grace": SHORT_GRACE} if all_given["concurrency"] == 1 else {}) | all_given
+
+
+def _check_modules(modules: Sequence[str]) -> None:
+    """Raises Misuse for one that is written as an application is."""
+    for text in modules:
+        module, colon, attribute = text.rpartition(":")
+        if colon and not os.path.isfile(text):
+            raise Misuse(
+                f"--uwsgi {text}: a program of uWSGI is a module, or its file, without {attribute!r}: it sets "
+                f"uwsgi.spooler itself; try --uwsgi {module}"
+            )
 
 
 def _where(ctx: click.Context, name: str) -> dict[str, str]:

@@ -15,8 +15,13 @@ _MISLEADING = re.compile(r"[^/]*[=:]")  # a relative path that would be NAME=ADD
 _FALSE = ("false", "off", "no", "0")
 
 
-def read(name: str, environ: Mapping[str, str]) -> tuple[dict[str, Found], list[str]]:
-    """The settings of FILE or FILE:SECTION, and what is to be told about it. Raises Misuse."""
+def read(
+    name: str, environ: Mapping[str, str], refused: dict[str, str] | None = None
+) -> tuple[dict[str, Found], list[str]]:
+    """The settings of FILE or FILE:SECTION, and what is to be told about it. Raises Misuse.
+
+    With `refused` an option whose value cannot be is left out, and a sentence about it noted there, by its place.
+    """
     ini = UwsgiIni(environ)
     ini.read(name)
     found: dict[str, Found] = {}
@@ -26,7 +31,13 @@ def read(name: str, environ: Mapping[str, str]) -> tuple[dict[str, Found], list[
         if option is None:
             warnings += _unknown(entry)
             continue
-        value = _value(entry, ini.value(entry))
+        try:
+            value = _value(entry, ini.value(entry))
+        except Misuse as error:
+            if refused is None:
+                raise
+            refused[entry.where] = error.message
+            continue
         if option.name == "frequency" and value == 0:
             warnings.append(f"{entry.where}: {entry.key} = 0 is left out: aspool hears of new messages at once anyway")
         elif kind(option) is tuple:

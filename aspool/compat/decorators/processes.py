@@ -53,8 +53,11 @@ class ProcessDecorators:
     """`postfork`; `mulefunc`, `mulemsg`, `mule`, `muleloop`, `farm`; and the two hooks of `uwsgi` behind them."""
 
     def __init__(self, program: Program) -> None:
-        self.postfork_chain: list[Callable[[], Any]] = []
-        self.mule_functions: dict[str, Callable[..., Any]] = {}
+        before = [getattr(program.hook(name), "__self__", None) for name in ("post_fork_hook", "mule_msg_hook")]
+        forks, mules = (found if isinstance(found, ProcessDecorators) else None for found in before)
+        # Those of a Program that this one follows, if they are there already.
+        self.postfork_chain: list[Callable[[], Any]] = forks.postfork_chain if forks else []
+        self.mule_functions: dict[str, Callable[..., Any]] = mules.mule_functions if mules else {}
         self._program = program
         self._uwsgi = program.module
 
@@ -81,14 +84,19 @@ class ProcessDecorators:
 
     def mule_msg_dispatcher(self, message: bytes) -> Any:
         """It is `uwsgi.mule_msg_hook`. Raises Bury for a stranger's pickle, KeyError for a function of that name."""
-        now = current()
-        reason = None if now is None else may_unpickle(now.job, now.body, self._program)
-        if reason is not None:
+        if (reason := self._refusal()) is not None:
             raise Bury(f"the message to a mule was not unpickled: {reason}")
         read = pickle.loads(message)  # noqa: S301 - of our own user; see pickles.py
         if read["service"] == _SERVICE:
             return self.mule_functions[read["func"]](*read["args"], **read["kwargs"])
         return None
+
+    def _refusal(self) -> str | None:
+        """Why the message may not be unpickled. What comes to a mule was looked at before, or is of its own program."""
+        now = current()
+        if now is not None:
+            return may_unpickle(now.job, now.body, self._program)
+        return None if self._program.role.kind == "mule" else "this is no mule, and nobody knows whose it is"
 
     # --- what the process of a mule does -----------------------------------------------------------------------------
 

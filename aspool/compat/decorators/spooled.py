@@ -1,6 +1,8 @@
 """Of `uwsgidecorators`: functions that are spooled when they are called, and the handler that calls them."""
 
+import inspect
 import logging
+import os.path
 import pickle
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,6 +17,12 @@ from ..tasks.pickles import checks_pickles, may_unpickle
 
 _SPOOLED = ("message_dict", "spooler", "priority", "at", "body")  # keywords that are for the spooler
 _PICKLED = ("args", "kwargs")
+
+_NOBODYS = (
+    "nobody knows whose they are, as no message runs in this thread: let contextvars.copy_context().run(…) call "
+    "uwsgi.spooler there"
+)
+_MOST_NAMES = 100  # that are unknown, and were told
 
 logger = logging.getLogger("aspool.uwsgi")
 
@@ -57,7 +65,11 @@ class SpoolDecorators:
     """`spool`, `spoolraw`, `spoolforever`, and `manage_spool_request`, which is `uwsgi.spooler`."""
 
     def __init__(self, program: Program) -> None:
-        self.spooler_functions: dict[str, Callable[..., Any]] = {}
+        before = getattr(program.hook("spooler"), "__self__", None)  # of a Program that this one follows
+        self.spooler_functions: dict[str, Callable[..., Any]] = (
+            before.spooler_functions if isinstance(before, SpoolDecorators) else {}
+        )
+        self._told: set[str] = set()
         self._program = program
 
     # --- spooling ------------------------------------------------------------------------------------------------
@@ -80,9 +92,12 @@ class SpoolDecorators:
         return Spooled(self, f, said, "arguments" if pass_arguments else "dict")
 
     def know(self, f: Callable[..., Any]) -> None:
-        """Run what is spooled under the name of a function. Raises ValueError for another one's name, unless strict."""
+        """Run what is spooled under the name of a function. Raises ValueError for another one's name, unless strict.
+
+        The same function, of a module that is imported again or by its file too, takes the place of the one before.
+        """
         known = self.spooler_functions.get(f.__name__)
-        if known is not None and default_name(known) != default_name(f) and not self._program.strict:
+        if known is not None and not _is_same(known, f) and not self._program.strict:
             raise ValueError(
                 f"two functions would be spooled as {f.__name__!r}, {default_name(known)} and {default_name(f)}: a "
                 "message does not say which; call one of them differently"
@@ -106,7 +121,7 @@ class SpoolDecorators:
             raise KeyError(name)
         function = self.spooler_functions.get(str(name))
         if function is None:
-            logger.warning("no function here is spooled as %s: its message is left for another worker", safe(str(name)))
+            self._tell_unknown(str(name))
             return SPOOL_IGNORE.value
         if "args" in arguments:
             args, kwargs = self._unpickled(arguments)
@@ -117,9 +132,15 @@ class SpoolDecorators:
             return int(arguments["ud_spool_ret"])
         return int(returned) if self._program.strict else returned
 
+    def _tell_unknown(self, name: str) -> None:
+        """Once: the worker tells of each message that it puts off."""
+        if name not in self._told and len(self._told) < _MOST_NAMES:
+            self._told.add(name)
+            logger.warning("no function here is spooled as %s: its messages are left for another worker", safe(name))
+
     def _unpickled(self, arguments: Mapping[str, bytes]) -> tuple[Any, ...]:
         message = current()
-        reason = None if message is None else may_unpickle(message.job, message.body, self._program)
+        reason = _NOBODYS if message is None else may_unpickle(message.job, message.body, self._program)
         if reason is not None:
             raise Bury(f"its arguments were not unpickled: {reason}")
         return tuple(pickle.loads(arguments[key]) for key in _PICKLED)  # noqa: S301 - of our own user; see pickles.py
@@ -132,6 +153,15 @@ class SpoolDecorators:
             if self._program.strict:
                 raise
             return value
+
+
+def _is_same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """Whether two functions have one name, or are written at one place."""
+    if default_name(one) == default_name(other):
+        return True
+    codes = [getattr(inspect.unwrap(function), "__code__", None) for function in (one, other)]
+    places = [(os.path.realpath(code.co_filename), code.co_firstlineno, code.co_qualname) for code in codes if code]
+    return len(places) == 2 and places[0] == places[1]
 
 
 def encoded(variables: Mapping[Any, Any]) -> dict[Any, Any]:

@@ -15,6 +15,7 @@ from ...spooler import DEFAULT
 from ...wire import LARGEST_VARIABLES
 from ..loops import shown_loop
 from ..program import Program
+from ..shared.numbers import number_of
 
 logger = logging.getLogger("aspool.uwsgi")
 VERSION = (2, 0, 30, 0, b"")  # of the uWSGI whose contract this is
@@ -91,8 +92,8 @@ class Information:
     # --- which process this is -------------------------------------------------------------------------------
 
     def worker_id(self) -> int:
-        """The number of a worker, from 1; 0 in a spooler and a mule."""
-        return self._program.role.number if self._program.role.kind == "worker" else 0
+        """The number of a worker, from 1; 0 in a spooler and a mule. Raises SpoolUnusable."""
+        return number_of(self._program) if self._program.role.kind == "worker" else 0
 
     def mule_id(self) -> int:
         """The number of a mule, from 1; 0 elsewhere."""

@@ -5,6 +5,7 @@ Its content outlives every process, and ends with the machine's next start, as t
 
 import atexit
 import os
+import re
 import sqlite3
 import stat
 import threading
@@ -22,6 +23,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 # What is not synced may be torn by a loss of power: after that comes another boot, and another file.
 _PRAGMAS = ("journal_mode = WAL", "synchronous = OFF")
 _END = ("-wal", "-shm", "")
+_FILE = re.compile(r"shared-\w+\.db")
 
 
 @dataclass(slots=True)
@@ -113,11 +115,23 @@ class Shared:
 
 
 def _remove_older(path: Path) -> None:
-    """What was kept before the machine's last start."""
-    for found in path.parent.glob("shared-*.db"):
-        if found != path:
-            for end in _END:
-                Path(f"{found}{end}").unlink(missing_ok=True)
+    """What this machine kept before its last start.
+
+    By its note of that: others may have files here too. By no name in the file's own, as containers of one machine have
+    names of their own, and one file.
+    """
+    note = path.with_name(f"last-{os.uname().nodename.replace('/', '_')}")
+    try:
+        older = os.path.basename(note.read_text(errors="replace"))
+    except FileNotFoundError:
+        older = ""
+    if older == path.name:
+        return
+    if _FILE.fullmatch(older):
+        for end in _END:
+            path.with_name(f"{older}{end}").unlink(missing_ok=True)
+    with open(note, "w", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600)) as file:
+        file.write(path.name)
 
 
 def _make(path: Path) -> None:

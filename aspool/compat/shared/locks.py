@@ -41,6 +41,7 @@ class _Lock:
     def give_back(self) -> None:
         """If it is ours."""
         if self.fd >= 0:
+            fcntl.flock(self.fd, fcntl.LOCK_UN)  # the file may be open in a child too, which was just forked
             os.close(self.fd)
             self.fd, self.holder = -1, 0
             self.among_threads.release()

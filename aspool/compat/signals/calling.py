@@ -5,8 +5,10 @@ from functools import wraps
 from typing import Any
 
 from ...outcomes import Bury
+from ..children import ended_children
 from ..loops import hidden_loop
 from ..program import Program
+from ..unix_signals import kept_signals
 from .registry import Signal
 
 
@@ -17,7 +19,7 @@ def in_its_way(program: Program, function: Callable[..., None]) -> Callable[...,
 
     @wraps(function)
     async def on_the_loop(*args: Any, **kwargs: Any) -> None:
-        with hidden_loop():
+        with hidden_loop(), kept_signals():
             function(*args, **kwargs)
 
     return on_the_loop
@@ -32,4 +34,5 @@ def call(signal: Signal) -> None:
             f"the handler {signal.name} of signal {signal.number} cannot be found here ({error}): import its module in "
             f"the workers (--uwsgi), or end it: aspool schedules remove {signal.schedule}"
         ) from error
-    handler(signal.number)
+    with ended_children():
+        handler(signal.number)

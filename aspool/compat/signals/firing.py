@@ -7,19 +7,21 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ...exchange import NET
+from ...body import Body
 from ...job import current_job
+from ...outcomes import Bury
 from ...scheduled import ScheduledOptions
 from ...schedules import Target as Aim
 from ...task import Task
 from .. import mule_jobs
 from ..program import Program
+from ..shared.numbers import number_of
+from . import places
 from .calling import call, in_its_way
 from .registry import Signal, registry_of
 from .targets import Target
 from .waiting import Raised
 
-TASK = "uwsgi.signal"
 logger = logging.getLogger("aspool.uwsgi")
 
 
@@ -27,12 +29,14 @@ def make_task(program: Program) -> Task[..., Any, Any]:
     """The task for what is registered while the program runs: it finds the signal when it runs.
 
     `name` is that of a handler of the code; `place` and `target` are those of another one, which the database of the
-    program has forgotten if the machine was started since.
+    program has forgotten if the machine was started since. Its Body is empty, and tells whose file it is.
     """
 
-    def run(number: int, name: str = "", place: str = "", target: str = "") -> None:
+    def run(number: int, name: str = "", place: str = "", target: str = "", body: Body | None = None) -> None:
         signal = registry_of(program).find(number, name)
-        if signal is None and place and current_job().origin != NET:
+        if signal is None and place:
+            if reason := places.refusal(program, body or Body(), number, place):
+                raise Bury(f"the handler of signal {number} was not looked for: {reason}")
             signal = registry_of(program).remembered(number, place, target)
         if signal is not None:
             _fire(program, signal)
@@ -42,7 +46,7 @@ def make_task(program: Program) -> Task[..., Any, Any]:
                 number,
             )
 
-    return program.spooler.task(name=TASK, retries=0)(in_its_way(program, run))
+    return program.spooler.task(name=places.TASK, retries=0)(in_its_way(program, run))
 
 
 def function_of(program: Program, signal: Signal) -> Callable[[], Any]:
@@ -81,7 +85,7 @@ def _fire(program: Program, signal: Signal) -> None:
         return
     if target.is_for_mule:
         mule_jobs.post_signal(program, signal)
-    elif target.everyone or target.kind == "spooler" or target.suits(role.kind, role.number):
+    elif target.everyone or target.kind == "spooler" or target.suits(role.kind, number_of(program)):
         call(signal)
 
 

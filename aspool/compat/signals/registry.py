@@ -99,12 +99,16 @@ class Registry:
         declared = self.declared.values()
         modules = ",".join(self.program.modules)
         owner = f"{process_key(self.program.role.master)} {modules}"
-        rows = [(signal.number, signal.target.word, signal.name, owner, signal.schedule) for signal in declared]
+        rows = [
+            (signal.number, signal.target.word, signal.name,
+             handlers.at(signal.place) if signal.place else None, owner, signal.schedule)
+            for signal in declared
+        ]  # fmt: skip
         with self._shared.transaction() as connection:
             for (known,) in connection.execute("SELECT DISTINCT owner FROM signals WHERE is_declared").fetchall():
                 if known.split(" ", 2)[2] == modules or not is_alive(known):
                     connection.execute("DELETE FROM signals WHERE is_declared AND owner = ?", (known,))
-            connection.executemany("INSERT OR REPLACE INTO signals VALUES (?, ?, ?, NULL, ?, 1, ?)", rows)
+            connection.executemany("INSERT OR REPLACE INTO signals VALUES (?, ?, ?, ?, ?, 1, ?)", rows)
         for schedule, start in self.waits_for_start:
             if self._is_first_of_master(schedule):
                 start()
@@ -190,6 +194,14 @@ class Registry:
     def remembered(self, number: int, place: str, word: str) -> Signal:
         """A signal that was published before this machine was started, by where its handler is."""
         return _signal((number, word, place.replace(":", "."), handlers.at(place), "", 0, f"uwsgi.signal.{number}"))
+
+    def knows(self, place: str) -> bool:
+        """Whether the handler at a place is registered: for any signal, by this process or by another."""
+        if any(signal.place == place for signal in self.declared.values()):
+            return True
+        with self._shared.connection() as connection:
+            found = connection.execute("SELECT 1 FROM signals WHERE handler = ?", (handlers.at(place),))
+            return found.fetchone() is not None
 
     def here(self, number: int) -> Signal | None:
         """What a number means in this process: what its modules declare, else what all processes know."""

@@ -16,8 +16,9 @@ from ..network import remote
 from ..program import Program
 from . import handlers
 from .calling import call
-from .firing import TASK, aim_of, arguments_of, function_of, make_task, options_of
+from .firing import aim_of, arguments_of, function_of, make_task, options_of
 from .handlers import Handler
+from .places import TASK
 from .registry import SIGNALS, registry_of
 from .targets import UNABLE, Target, checked_target
 from .waiting import Raised

@@ -16,7 +16,8 @@ from ...runtime import Wanted
 from ...schedules import SHORTEST
 from ..blocking import wait_for
 from ..program import Program
-from .firing import TASK, aim_of, arguments_of, function_of, options_of
+from .firing import aim_of, arguments_of, function_of, options_of
+from .places import TASK
 from .registry import SIGNALS, Signal, registry_of
 
 CYCLE = 1.0  # seconds: how often uWSGI's master fires what has no interval

@@ -19,6 +19,7 @@ from random import shuffle
 from ...job import current_job
 from ..program import Program
 from ..shared.database import Shared
+from ..shared.numbers import number_of
 from .targets import Target, farm_of
 
 LOOK = 10.0  # seconds between two looks at the database, should nobody have told
@@ -114,8 +115,7 @@ class Waiting:
         """A new one, for this thread; it is to be closed. Raises SpoolUnusable."""
         directory = self._shared.directory() / "waiting"
         directory.mkdir(0o700, exist_ok=True)
-        role = self._program.role
-        return Ear(directory, role.kind, role.number, self._heard)
+        return Ear(directory, self._program.role.kind, number_of(self._program), self._heard)
 
     @contextmanager
     def ear_of_mule(self) -> Iterator[Ear]:

@@ -1,6 +1,8 @@
 """The zone of this machine, by its name: uWSGI's crons are in local time."""
 
 import os
+import time
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 _LINK, _FILE = "/etc/localtime", "/etc/timezone"
@@ -12,6 +14,13 @@ def local_zone() -> str:
         if name and _is_zone(name):
             return name
     return "UTC"
+
+
+def is_local(zone: str) -> bool:
+    """Whether the clock of this process shows the time of that zone now: a program may set another (time.tzset)."""
+    now = time.time()
+    offset = datetime.fromtimestamp(now, ZoneInfo(zone)).utcoffset()
+    return offset is not None and offset.total_seconds() == time.localtime(now).tm_gmtoff
 
 
 def _linked() -> str:

@@ -24,7 +24,9 @@ def answer(value: Any, *, strict: bool) -> SpoolReturn:
         if not strict:
             raise BadReturn(f"it returned {_shown(value)}, which is no int of C, as uwsgi.SPOOL_OK ({OK}) is")
         value = _wrapped(value)
-    return {OK: SPOOL_OK, IGNORE: SPOOL_IGNORE}.get(value, SPOOL_RETRY)
+    if value == IGNORE and not strict:  # there the next scan tries it again
+        return SPOOL_IGNORE
+    return SPOOL_OK if value == OK else SPOOL_RETRY
 
 
 def _wrapped(value: int) -> int:

@@ -14,8 +14,10 @@ from ...escape import safe
 from ...job import current_job
 from ...outcomes import SPOOL_IGNORE, SPOOL_RETRY, Bury, Retry, SpoolReturn
 from ...spooler import Spooler
+from ..children import ended_children
 from ..loops import hidden_loop
 from ..program import Program
+from ..unix_signals import kept_signals
 from .answers import answer
 from .current import Current, entered
 from .pickles import refusal
@@ -49,7 +51,7 @@ def installed() -> Program:
 async def run_in_main_thread(variables: dict[str, str], body: Body) -> SpoolReturn:
     """As uWSGI runs tasks: one at a time, in the main thread, in the directory of the file. It blocks the loop."""
     program = installed()
-    with _directory(program, body), hidden_loop():
+    with _directory(program, body), hidden_loop(), kept_signals():
         return _run(program, variables, body)
 
 
@@ -62,7 +64,7 @@ def _run(program: Program, variables: dict[str, str], body: Body) -> SpoolReturn
     handler = program.hook("spooler")
     if handler is None:  # uwsgi_python_spooler: 0, so that another language is asked
         logger.warning("the program has set no uwsgi.spooler: a message is left for another worker")
-        return SPOOL_IGNORE
+        return SPOOL_RETRY if program.strict else SPOOL_IGNORE
     job = current_job()
     name = body.reader.name or f"uwsgi_spoolfile_on_{job.id}"
     env = environment(name, variables, body)
@@ -85,7 +87,9 @@ def environment(name: str, variables: dict[str, str], body: Body) -> Environment
 
 def _call(handler: Any, env: Environment, program: Program) -> SpoolReturn:
     try:
-        return answer(handler(env), strict=program.strict)
+        with ended_children():
+            value = handler(env)
+        return answer(value, strict=program.strict)
     except (Retry, Bury):
         raise
     except (Exception, SystemExit) as error:  # at an exit the real one ends, and begins with the same task again

@@ -6,7 +6,9 @@ Who unpickles asks `may_unpickle` before. Handlers of other people do not, and s
 import os
 import stat
 from collections.abc import Callable, Mapping
+from types import FunctionType, MethodType
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from ...body import Body
 from ...exchange import NET
@@ -19,7 +21,11 @@ _BINARY = tuple(b"\x80%c" % protocol for protocol in range(2, 6))  # how pickles
 # What the packages unpickle, whatever it looks like: uwsgi_tasks; uwsgidecorators, mulefunc too; uwsgiconf.
 _KNOWN = ((b"function_name", (b"args", b"kwargs", b"setup")), (b"ud_spool_func", (b"args", b"kwargs")))
 _UWSGICONF = b"ucfg_"
-_ALLOW = "if what handles it unpickles nothing of it, say so: aspool.compat.install(spooler, network=True)"
+_checking: WeakSet[FunctionType] = WeakSet()  # the functions themselves: a mark on them would be copied by wraps()
+_ALLOW = (
+    "if what handles it unpickles nothing of it, say so: aspool worker --uwsgi-network, or "
+    "aspool.compat.install(spooler, network=True)"
+)
 
 
 def may_unpickle(job: Job[Any], body: Body, program: Program) -> str | None:
@@ -32,8 +38,15 @@ def may_unpickle(job: Job[Any], body: Body, program: Program) -> str | None:
 
 def checks_pickles(function: F) -> F:
     """Mark a handler that asks `may_unpickle` itself before it unpickles anything: it gets every message."""
-    function.__dict__["aspool_checks_pickles"] = True
+    assert isinstance(function, FunctionType)
+    _checking.add(function)
     return function
+
+
+def _checks(handler: object) -> bool:
+    """Whether it is such a handler, and not something around one."""
+    function = handler.__func__ if isinstance(handler, MethodType) else handler
+    return isinstance(function, FunctionType) and function in _checking
 
 
 def refusal(handler: object, job: Job[Any], body: Body, env: Mapping[str | bytes, bytes], program: Program) -> str:
@@ -42,7 +55,7 @@ def refusal(handler: object, job: Job[Any], body: Body, env: Mapping[str | bytes
     What strangers have written is not for handlers that do not ask: among the text of an old pickle and any other
     text nothing can tell. In our own files, in a spool that is open to others, only what is known as a pickle counts.
     """
-    if getattr(handler, "aspool_checks_pickles", False):
+    if _checks(handler):
         return ""
     stranger = _from_others(job, body)
     if stranger is not None and not program.network:
@@ -68,13 +81,17 @@ def _open_to_others(body: Body, program: Program) -> str | None:
     """Of the directory of its file, and of the spool that this is in; that which has no file is in none."""
     own = body.reader.directory if body.is_stored else ""
     spools = {spool.address for spool in program.spooler.spools.values() if f"{own}/".startswith(f"{spool.address}/")}
-    for directory in sorted({own, *spools} - {""}):
-        try:
-            mode = os.stat(directory).st_mode
-        except OSError as error:
-            return f"nobody knows who may write into its directory ({error})"
-        if mode & (stat.S_IWGRP | stat.S_IWOTH):
-            return f"others may write into {directory}, and so choose what is unpickled: chmod go-w {directory}"
+    return next(filter(None, map(is_open_to_others, sorted({own, *spools} - {""}))), None)
+
+
+def is_open_to_others(directory: str) -> str | None:
+    """Why what lies in a directory may be somebody else's; None if it is not."""
+    try:
+        mode = os.stat(directory).st_mode
+    except OSError as error:
+        return f"nobody knows who may write into its directory ({error})"
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"others may write into {directory}, and so choose what is unpickled: chmod go-w {directory}"
     return None
 
 

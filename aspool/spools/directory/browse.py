@@ -17,6 +17,7 @@ from ... import wire
 from ...browsing import Details, Listed
 from ...errors import BadFile, BadPacket
 from ...message import front_size
+from ...raw import function_of
 from . import descriptors, marks, names
 from .bury import read_record
 from .claim import due_moment
@@ -131,8 +132,9 @@ class Browser:
             mark = marks.read_mark(fd)
             tried = bool(attempt or crashes) or mark is Mark.RUNNING
             state = _state(mark, is_locked(fd), due > now, tried)
-            return Listed(name.id, state, _task_of(fd), _datetime(due), file.place.priority, attempt, crashes,
-                          found.st_size, name=file.place.named(file.name))  # fmt: skip
+            task, function = _called(fd)
+            return Listed(name.id, state, task, _datetime(due), file.place.priority, attempt, crashes,
+                          found.st_size, name=file.place.named(file.name), function=function)  # fmt: skip
         finally:
             descriptors.close_descriptor(fd)
 
@@ -157,9 +159,11 @@ class Browser:
             parsed = names.parse(name) or names.foreign(name, 0)
             record = self._record(area, name)
             priority = record.get("priority")
-            return Listed(parsed.id, area, _task_of(fd), _datetime(parsed.due / 1_000_000),
+            task, function = _called(fd)
+            return Listed(parsed.id, area, task, _datetime(parsed.due / 1_000_000),
                           priority if isinstance(priority, int) else None, parsed.attempt, parsed.crashes,
-                          os.fstat(fd).st_size, str(record.get("reason", "")), f"{PRIVATE}/{area}/{name}")  # fmt: skip
+                          os.fstat(fd).st_size, str(record.get("reason", "")), f"{PRIVATE}/{area}/{name}",
+                          function)  # fmt: skip
         finally:
             descriptors.close_descriptor(fd)
 
@@ -307,10 +311,15 @@ def _packet_of(fd: int) -> wire.Packet | None:
         return None
 
 
-def _task_of(fd: int) -> str | None:
+def _called(fd: int) -> tuple[str | None, str]:
+    """The task; of a raw message its function, as far as it names one."""
     packet = _packet_of(fd)
-    name = packet.variables.get(b"aspool.task") if packet else None
-    return None if name is None else name.decode(errors="backslashreplace")
+    if packet is None:
+        return None, ""
+    name = packet.variables.get(b"aspool.task")
+    if name is None:
+        return None, function_of(packet.variables)[1].decode(errors="backslashreplace")
+    return name.decode(errors="backslashreplace"), ""
 
 
 def _datetime(moment: float) -> datetime | None:

@@ -120,6 +120,8 @@ def _dead_record(message: Message, outcome: Buried) -> dict[str, Any]:
 
 
 def _iso(moment: float) -> str | None:
+    if not moment:
+        return None  # nobody has said when
     try:
         return datetime.fromtimestamp(moment, UTC).isoformat()
     except (ValueError, OverflowError):

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from anyio import current_time, getaddrinfo, move_on_after, sleep, wait_readable, wait_writable
 
+from ...escape import safe
 from ...wire import Packet, PacketReader
 from .where import Where
 
@@ -89,7 +90,10 @@ async def _connect(where: Where) -> socket.socket:
 async def _places(where: Where) -> Sequence[_Place]:
     if where.path:
         return [(socket.AF_UNIX, where.path)]
-    found = await getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)
+    try:
+        found = await getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # IDNA has no such name
+        raise OSError(errno.EINVAL, f"{safe(where.host[:80])} is no name of a machine: {safe(error)}") from None
     return [(family, address) for family, _, _, _, address in found]
 
 

@@ -12,8 +12,8 @@ from anyio import CapacityLimiter, create_task_group, to_thread
 
 from ... import portal
 from ...body import Body, is_upload
-from ...errors import AspoolError, CallError, SpoolUnusable, Unsupported
-from ...exchange import checked_secret
+from ...errors import CallError, SpoolUnusable, Unsupported
+from ...exchange import LONGEST_SECRET, checked_secret
 from ...message import Message
 from ...outcomes import Outcome
 from ...protocol import Claim, Stored, WorkerSide
@@ -152,11 +152,18 @@ class UwsgiSpool:
 
 
 def _read_secret(path: str) -> bytes:
-    """Raises OSError, and CallError for one that everybody knows."""
-    with open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_mode & stat.S_IROTH:
+    """Raises OSError, and CallError for one that everybody knows, and for what is no file."""
+    with open(path, "rb", opener=_opener) as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if not stat.S_ISREG(mode):
+            raise CallError(f"the secret file {path} is no file")
+        if mode & stat.S_IROTH:
             raise CallError(f"everybody can read the secret in {path}: chmod 600 it")
-        return checked_secret(file.read(), path)
+        return checked_secret(file.read(LONGEST_SECRET + 1), path)
+
+
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would be waited for
 
 
 class _Batch:
@@ -182,7 +189,10 @@ class _Batch:
         return [answers[number] for number in range(len(messages))]
 
     async def send(self, message: Message) -> Answer:
-        """The answer; once the peer cannot be reached, the others of the batch are not tried."""
+        """The answer; once the peer cannot be reached, the others of the batch are not tried.
+
+        Whatever is raised is the answer of this message alone; only a cancellation gets through.
+        """
         if self._unreachable is not None:
             return self._unreachable
         try:
@@ -190,7 +200,7 @@ class _Batch:
         except SpoolUnusable as error:
             self._unreachable = error
             return error
-        except (AspoolError, TypeError) as error:
+        except Exception as error:
             return error
 
 

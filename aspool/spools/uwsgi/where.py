@@ -7,6 +7,7 @@ from typing import Self
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from ...errors import CallError
+from ...escape import safe
 
 FORMS = "uwsgi://HOST:PORT, uwsgi://[IPV6]:PORT or uwsgi:///path/of/a.sock"
 TIMEOUT = 10.0  # seconds
@@ -23,9 +24,11 @@ class Where:
     secret_file: str | None = None
 
     def __str__(self) -> str:
+        """For people: without options, and without anything that moves a cursor."""
         if self.path:
-            return f"uwsgi://{self.path}"
-        return f"uwsgi://[{self.host}]:{self.port}" if ":" in self.host else f"uwsgi://{self.host}:{self.port}"
+            return f"uwsgi://{safe(self.path)}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"uwsgi://{safe(host)}:{self.port}"
 
     @classmethod
     def read(cls, address: str) -> Self:
@@ -72,4 +75,4 @@ def _host_of(parts: SplitResult) -> dict[str, str | int] | None:
 
 
 def _refused(address: str, why: str = "") -> CallError:
-    return CallError(f"{address} is no address of a remote spool{f' ({why})' if why else ''}: write {FORMS}")
+    return CallError(f"{safe(address)} is no address of a remote spool{f' ({why})' if why else ''}: write {FORMS}")

@@ -1,6 +1,8 @@
 """`uwsgidecorators`: aspool's, and the real file of uWSGI on aspool's `uwsgi`: what they write, and what they run."""
 
+import functools
 import importlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import pytest
 from aspool import Body
 from aspool.compat import Program, Role
 from aspool.message import Message
-from aspool.outcomes import Buried, Done, PutOff
+from aspool.outcomes import Buried, Bury, Done, PutOff
 from aspool.testing import Ran, drain
 
 from ..conftest import MakeProgram
@@ -151,14 +153,17 @@ async def test_binary_values_and_bodies_stay_bytes(program: Program, decorators:
 
 
 @pytest.mark.anyio
-async def test_an_unknown_function_is_left_for_another_worker(program: Program, decorators: Any) -> None:
+async def test_an_unknown_function_is_left_for_another_worker(
+    program: Program, decorators: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     Functions(decorators)
-    for raw in ({b"ud_spool_func": b"nobody"}, {b"other": b"message"}):
+    for raw in ({b"ud_spool_func": b"nobody"}, {b"other": b"message"}, {b"ud_spool_func": b"nobody"}):
         ran = await spooled(program, raw)
         assert isinstance(ran.outcome, PutOff)
-        assert ran.outcome.attempt == 0, "it is not counted"
+        assert (ran.outcome.attempt, ran.outcome.unknown) == (0, True), "it is not counted, and its waits grow"
         (path,) = program.module.spooler_jobs()
         os.unlink(path)
+    assert caplog.text.count("no function here is spooled as nobody") == 1
 
 
 @pytest.mark.anyio
@@ -178,6 +183,29 @@ async def test_strangers_pickles_are_not_read(program: Program, decorators: Any)
     assert isinstance(ran.outcome, Buried)
     assert "its arguments were not unpickled: it came over the network" in ran.outcome.reason
     assert functions.got == []
+
+
+@pytest.mark.anyio
+async def test_nor_by_a_handler_around_it(program: Program, decorators: Any) -> None:
+    """wraps() copies all that is on a function; and what it calls in a thread knows no message."""
+    functions = Functions(decorators)
+    pickles = {b"ud_spool_func": b"add", b"args": b"(lp0\n.", b"kwargs": b"(dp0\n."}
+
+    @functools.wraps(program.hook("spooler"))
+    def around(env: Any) -> Any:
+        return decorators.manage_spool_request(env)
+
+    program.module.spooler = around  # type: ignore[attr-defined]  # as programs set it
+    ran = await spooled(program, pickles, origin="net")
+    assert isinstance(ran.outcome, Buried)
+    assert "it was not given to uwsgi.spooler" in ran.outcome.reason
+    with pytest.raises(Bury, match="nobody knows whose they are"):
+        decorators.manage_spool_request(pickles)
+    with pytest.raises(Bury, match="nobody knows whose it is"):
+        decorators.mule_msg_dispatcher(b"(dp0\n.")
+    assert functions.got == []
+    assert isinstance((await spooled(program, pickles | {b"ud_spool_ret": b"-2"})).outcome, Done), "our own are read"
+    assert functions.got == [((), {})]
 
 
 @pytest.mark.anyio
@@ -203,6 +231,17 @@ def test_two_functions_of_one_name_are_refused(decorators: Any, make_program: Ma
     strict.spool(one)
     strict.spool(other)
     assert strict.spooler_functions == {"one": other}
+
+
+def test_a_module_that_is_imported_by_its_file_too_has_the_same_functions(decorators: Any, tmp_path: Path) -> None:
+    file = tmp_path / "mail.py"
+    file.write_text("import functools\nimport uwsgidecorators\n\n\n@uwsgidecorators.spool\ndef send(env):\n    pass\n")
+    twice = [importlib.util.spec_from_file_location(name, file) for name in ("mail", "_tmp_mail")]
+    for spec in twice:
+        assert spec is not None
+        assert spec.loader is not None
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    assert decorators.spooler_functions["send"].__module__ == "_tmp_mail"
 
 
 def test_strict_has_the_real_errors(make_program: MakeProgram) -> None:

@@ -5,6 +5,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_it_is_made_when_it_is_used_and_nobody_else_can_read_it(program: Program
     finally:
         os.umask(before)
     made = [spool_path, spool_path / ".aspool", program.shared, *program.shared.iterdir()]
-    assert [stat.S_IMODE(path.stat().st_mode) for path in made] == [0o700] * 3 + [0o600] * 3
+    assert [stat.S_IMODE(path.stat().st_mode) for path in made] == [0o700] * 3 + [0o600] * 4
     assert names(Shared(Program(spooler=program.spooler), TABLE)) == ["a"]
 
 
@@ -107,12 +108,36 @@ def test_one_that_was_removed_is_made_again(program: Program) -> None:
     assert names(one) == []
 
 
-def test_what_another_start_of_the_machine_has_left_is_removed(program: Program) -> None:
-    program.shared.mkdir(parents=True)
-    for end in ("", "-wal", "-shm"):
-        (program.shared / f"shared-0ther.db{end}").touch()
+def start_again(monkeypatch: pytest.MonkeyPatch, boot: str) -> None:
+    """The machine, or another one."""
+    shared.close_all()
+    monkeypatch.setattr(shared, "_boot", lambda: boot)
+
+
+def test_what_another_start_of_the_machine_has_left_is_removed(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_again(monkeypatch, "1st")
     add(Shared(program, TABLE), "a")
-    assert not list(program.shared.glob("shared-0ther*"))
+    (program.shared / "shared-1st.db-wal").touch()
+    start_again(monkeypatch, "2nd")
+    add(Shared(program, TABLE), "a")
+    assert database(program).name == "shared-2nd.db"
+    assert not list(program.shared.glob("shared-1st*"))
+
+
+def test_what_another_machine_has_in_the_same_directory_stays(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(Shared(program, TABLE), "a")
+    ours = database(program)
+    start_again(monkeypatch, "theirs")
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(nodename="another/machine"))
+    add(Shared(program, TABLE), "b")
+    monkeypatch.undo()
+    shared.close_all()
+    assert names(Shared(program, TABLE)) == ["a"]
+    assert {path.name for path in program.shared.glob("shared-*.db")} == {ours.name, "shared-theirs.db"}
 
 
 def test_a_transaction_is_done_or_not_at_all(program: Program) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from aspool.compat import Program, Role
 from aspool.compat.shared.locks import Locks
+from aspool.compat.shared.locks import _locks as locks_of_process
 
 from ..calls_compared import differences, ours, real
 from ..conftest import MakeProgram
@@ -106,6 +107,18 @@ def test_a_child_has_no_lock_of_its_parent(locks: Locks) -> None:
         os._exit(0 if locks.is_locked() else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert locks.is_locked()
+
+
+def test_what_was_given_back_is_free_though_a_child_has_the_file_still(locks: Locks) -> None:
+    """As one that is being forked, by another thread."""
+    locks.lock()
+    (lock,) = (lock for lock in locks_of_process.values() if lock.fd >= 0)
+    of_child = os.dup(lock.fd)  # it shares the kernel's lock, as a fork does
+    try:
+        locks.unlock()
+        assert not locks.is_locked()
+    finally:
+        os.close(of_child)
 
 
 def test_in_a_spooler_they_work_unless_it_is_strict(make_program: MakeProgram) -> None:

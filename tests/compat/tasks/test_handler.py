@@ -191,7 +191,7 @@ async def test_what_says_nothing_is_a_failure_that_is_counted(program: Program, 
 
 @pytest.mark.parametrize(
     ("value", "outcome"),
-    [(None, "retry"), ("x", "retry"), (2.0, "retry"), (2**32 - 2, "done"), (2**32, "ignore"), (2**70, "retry")],
+    [(None, "retry"), ("x", "retry"), (0, "retry"), (2**32 - 2, "done"), (2**32, "retry"), (2**70, "retry")],
 )
 async def test_strict_is_as_the_real_one_also_where_that_is_a_pity(
     make_program: MakeProgram, value: Any, outcome: str
@@ -201,7 +201,7 @@ async def test_strict_is_as_the_real_one_also_where_that_is_a_pity(
         assert ran.outcome == Done()
     else:
         assert isinstance(ran.outcome, PutOff)
-        assert (ran.outcome.attempt, ran.outcome.unknown) == (0, outcome == "ignore")
+        assert (ran.outcome.attempt, ran.outcome.unknown) == (0, False), "again after frequency seconds"
 
 
 async def test_an_exception_is_counted_and_kept_with_its_traceback(program: Program) -> None:
@@ -250,6 +250,12 @@ async def test_without_a_hook_a_message_waits_for_another_worker(
     assert isinstance(ran.outcome, PutOff)
     assert ran.outcome.unknown
     assert "the program has set no uwsgi.spooler" in caplog.text
+
+
+async def test_strict_asks_again_at_the_next_scan(make_program: MakeProgram) -> None:
+    ran = await run(make_program(strict=True), None)
+    assert isinstance(ran.outcome, PutOff)
+    assert (ran.outcome.attempt, ran.outcome.unknown) == (0, False)
 
 
 # --- pickles -----------------------------------------------------------------------------------------------------

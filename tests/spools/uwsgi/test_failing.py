@@ -17,7 +17,7 @@ from aspool.spools.uwsgi import UwsgiSpool
 from aspool.testing.conformance import message
 from aspool.wire import variables_size
 
-from .conftest import Behaviour, Connection, listening
+from .conftest import PATIENCE, Behaviour, Connection, listening
 
 pytestmark = pytest.mark.anyio
 SOON = 0.1  # seconds
@@ -86,6 +86,23 @@ async def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None
         await Spooler("uwsgi://nowhere.example:1").spool({"a": "b"})
 
 
+@pytest.mark.parametrize("name", ["ü..b", "ü" * 64 + ".example", "\u202ehost"])
+async def test_a_name_that_cannot_be(name: str) -> None:
+    """IDNA refuses it with an error of its own kind."""
+    with pytest.raises(SpoolUnusable, match=r"is no name of a machine: .*nothing was sent"):
+        await Spooler(f"uwsgi://{name}:1").spool({"a": "b"})
+
+
+async def test_whatever_goes_wrong_is_the_answer_of_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object, **__: object) -> object:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("aspool.spools.uwsgi.connection.getaddrinfo", broken)
+    for number in (1, 3):
+        answers = await UwsgiSpool("uwsgi://nowhere.example:1").put([message() for _ in range(number)])
+        assert [type(answer) for answer in answers] == [ZeroDivisionError] * number
+
+
 async def test_the_rest_of_a_batch_does_not_try_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
@@ -124,7 +141,9 @@ async def test_a_full_queue_of_a_unix_socket_is_waited_for(tmp_path: Path) -> No
         (then(b"\x64\x00"), "in the middle of its answer"),
         (then(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "not of a web server"),
         (then(b"\x65\x00\x00\x00"), "modifier1 101"),
-        (then(Greeting(b"", "yes").written()[:-3] + b"may"), "trusts 'may'"),
+        (then(GREETING[:-3] + b"may"), "trusts 'may'"),
+        (then(Greeting(b"n" * 17, "yes").written()), "a nonce of 17 bytes"),
+        (then(packet({b"aspool.hello": b"2"}, PING_MODIFIER)), "greets in version '2'"),
     ],
 )
 async def test_a_greeting_that_fails_leaves_nothing(behaviour: Behaviour, words: str) -> None:
@@ -156,9 +175,14 @@ async def test_a_peer_that_closes_in_the_middle_of_a_body() -> None:
 
 async def test_a_peer_that_takes_no_more_of_a_body() -> None:
     begun = time.monotonic()
-    error = await failure(
-        then(GREETING, a_packet, lambda _: time.sleep(2 * SOON)), Body(bytes(20_000_000)), timeout=SOON
-    )
+    given_up = threading.Event()
+
+    def hold(_: Connection) -> None:
+        assert given_up.wait(PATIENCE)
+
+    with listening(then(GREETING, a_packet, hold)) as listener:
+        (error,) = await UwsgiSpool(listener.address, timeout=SOON).put([message(body=Body(bytes(20_000_000)))])
+        given_up.set()
     assert type(error) is NotSpooled
     assert "nothing happened for 0.1 s" in str(error)
     assert time.monotonic() - begun < 20

@@ -217,6 +217,13 @@ async def test_a_secret_that_is_of_no_use(fake: FakeAspool, there: str, secret_f
     secret_file.write_bytes(b"short")
     with pytest.raises(SpoolUnusable, match="5 bytes, 16 are needed"):
         await spool.put([message()])
+    secret_file.write_bytes(b"x" * 4097)
+    with pytest.raises(SpoolUnusable, match="has more than 4096 bytes"):
+        await spool.put([message()])
+    secret_file.unlink()
+    os.mkfifo(secret_file, 0o600)  # nobody waits for who might write into it
+    with pytest.raises(SpoolUnusable, match="is no file"):
+        await spool.put([message()])
     secret_file.unlink()
     with pytest.raises(SpoolUnusable, match="No such file"):
         await spool.put([message()])

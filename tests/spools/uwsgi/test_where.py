@@ -23,6 +23,8 @@ from aspool.spools.uwsgi.where import Where
         ("uwsgi://10.0.0.1:1?timeout=2.5", Where("10.0.0.1", 1, timeout=2.5), "uwsgi://10.0.0.1:1"),
         ("uwsgi://h:1?secret_file=/etc/s&timeout=3", Where("h", 1, timeout=3, secret_file="/etc/s"), "uwsgi://h:1"),
         ("uwsgi:///run/x?timeout=1", Where(path="/run/x", timeout=1), "uwsgi:///run/x"),
+        ("uwsgi:///run/%1b[2J%00", Where(path="/run/\x1b[2J\0"), "uwsgi:///run/\\x1b[2J\\x00"),
+        ("uwsgi://\u202ehost:1", Where("\u202ehost", 1), "uwsgi://\\u202ehost:1"),
     ],
 )
 def test_an_address_is_read(address: str, where: Where, shown: str) -> None:
