@@ -24,7 +24,8 @@ FIRST = 4096  # bytes: enough for most requests, and little for thousands of the
 BATCH = 1024  # connections that are accepted before anybody is listened to: the system keeps not many more
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 RELIEF = 0.05  # seconds without another accept, where there are no descriptors
-_MODIFIERS = frozenset((SPOOL_MODIFIER, PING_MODIFIER, SIGNAL_MODIFIER))
+UNSET = 0  # what a web server sends whose modifier1 nobody has set: it is told
+_MODIFIERS = frozenset((SPOOL_MODIFIER, PING_MODIFIER, SIGNAL_MODIFIER, UNSET))
 Heard = Callable[[Connection, bytes], None]
 
 

@@ -145,7 +145,8 @@ class Conversation:
         if packet.modifier1 == exchange.SIGNAL_MODIFIER:
             return await taker.raise_signal(packet.modifier2)
         if packet.modifier1 != SPOOL_MODIFIER:
-            raise Refused(refusal(400, f"modifier1 {packet.modifier1} asks for nothing that there is here"))
+            what = f"modifier1 is {packet.modifier1}, that of a task is {SPOOL_MODIFIER}"
+            raise Refused(refusal(400, f"{what}: write uwsgi_modifier1 17 in nginx"))
         if self._nonce and exchange.is_request(variables):
             if not is_trusted:
                 raise Refused(refusal(403, "tasks are taken from those only who prove that they know the secret"))

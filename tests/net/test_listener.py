@@ -264,6 +264,14 @@ async def test_refusals_are_http(memory: MemorySpool, variables: dict[str, str],
     assert memory.messages() == []
 
 
+async def test_a_web_server_without_the_modifier_is_told(memory: MemorySpool) -> None:
+    """The likeliest slip in nginx.conf."""
+    async with served(memory) as listener:
+        answer = http(await say(listener, b"\0" + web(b"hello", job="x")[1:]))
+    assert (answer.status, "uwsgi_modifier1 17 in nginx" in answer.record["reason"]) == (400, True)
+    assert memory.messages() == []
+
+
 async def test_somebody_takes_it_for_a_web_server(memory: MemorySpool) -> None:
     async with served(memory) as listener:
         answer = http(await say(listener, b"POST / HTTP/1.1\r\nHost: x\r\n\r\n"))
