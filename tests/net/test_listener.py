@@ -105,7 +105,7 @@ async def test_a_signal(spool_path: Path) -> None:
         assert await say(listener, b"\x6e\0\0\x12") == REFUSED
 
 
-@pytest.mark.parametrize("begun", [b"\x00", b"\xff\0\0\1", b"\x05\0\0\0", b"\x80" * 5000])
+@pytest.mark.parametrize("begun", [b"\x01", b"\xff\0\0\1", b"\x05\0\0\0", b"\x80" * 5000])
 async def test_another_modifier_is_closed(memory: MemorySpool, begun: bytes) -> None:
     async with served(memory) as listener:
         assert await say(listener, begun) == b""

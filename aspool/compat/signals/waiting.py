@@ -4,6 +4,7 @@ The kernel closes a pipe with its reader: so nobody is told who lives no more. M
 """
 
 import json
+import math
 import os
 import select
 import threading
@@ -222,6 +223,6 @@ def _tell(path: Path, line: bytes) -> bool:
 
 def until(seconds: float | None) -> Iterator[float]:
     """How long to wait each time, until so many seconds are over (None: for ever)."""
-    end = None if seconds is None else time.monotonic() + seconds
-    while end is None or (rest := end - time.monotonic()) > 0:
-        yield LOOK if end is None else min(LOOK, rest)
+    end = math.inf if seconds is None else time.monotonic() + seconds
+    while (rest := end - time.monotonic()) > 0:
+        yield min(LOOK, rest)

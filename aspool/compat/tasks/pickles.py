@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from types import FunctionType, MethodType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from weakref import WeakSet
 
 from ...body import Body
@@ -38,8 +38,7 @@ def may_unpickle(job: Job[Any], body: Body, program: Program) -> str | None:
 
 def checks_pickles(function: F) -> F:
     """Mark a handler that asks `may_unpickle` itself before it unpickles anything: it gets every message."""
-    assert isinstance(function, FunctionType)
-    _checking.add(function)
+    _checking.add(cast("FunctionType", function))
     return function
 
 

@@ -35,14 +35,22 @@ class Where:
         """Of a URL, in whose query `timeout` and `secret_file` may be. Raises CallError."""
         try:
             parts = urlsplit(address)
-            found = _socket_of(parts) if parts.path not in ("", "/") else _host_of(parts)
+            found = cls._of_socket(parts) if parts.path not in ("", "/") else cls._of_host(parts)
         except ValueError as error:  # a port that is no number, a bracket that is not closed
             raise _refused(address, str(error)) from None
         if parts.scheme != "uwsgi" or not address.startswith("uwsgi://") or found is None:
             raise _refused(address)
         if parts.username is not None or parts.fragment:
             raise _refused(address, "it has neither a user nor a fragment")
-        return cls(**found).with_options(address, dict(parse_qsl(parts.query, keep_blank_values=True)))
+        return found.with_options(address, dict(parse_qsl(parts.query, keep_blank_values=True)))
+
+    @classmethod
+    def _of_socket(cls, parts: SplitResult) -> Self | None:
+        return None if parts.netloc else cls(path=unquote(parts.path))
+
+    @classmethod
+    def _of_host(cls, parts: SplitResult) -> Self | None:
+        return cls(parts.hostname, parts.port) if parts.hostname and parts.port else None
 
     def with_options(self, address: str, options: dict[str, str]) -> Self:
         """The same with the options of a query. Raises CallError."""
@@ -64,14 +72,6 @@ def checked_timeout(seconds: float) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
         raise CallError(f"timeout is more than 0 seconds, not {seconds!r}")
     return float(seconds)
-
-
-def _socket_of(parts: SplitResult) -> dict[str, str] | None:
-    return None if parts.netloc else {"path": unquote(parts.path)}
-
-
-def _host_of(parts: SplitResult) -> dict[str, str | int] | None:
-    return {"host": parts.hostname, "port": parts.port} if parts.hostname and parts.port else None
 
 
 def _refused(address: str, why: str = "") -> CallError:
