@@ -58,13 +58,14 @@ def listen() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
 
 
 def test_it_says_where_and_ends_in_order(listen: Callable[..., "subprocess.Popen[str]"], app: Path) -> None:
-    (app / "aspool.toml").write_text('app = "app"\nspools = ["./queue", "mail=./post"]\nmax_packet = 1000\n')
+    options = 'app = "app"\nproject = "p"\nspools = ["./queue", "mail=./post"]\nmax_packet = 1000\n'
+    (app / "aspool.toml").write_text(options)
     process = listen("127.0.0.1:0", "unix:{project_name}.socket", "--pidfile", "pid")
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(2)]
     addresses = [line.split()[4] for line in lines]
     assert lines == [f"aspool 0.1.0: listens on {address} for {app}/queue\n" for address in addresses]
-    assert addresses[1] == f"unix:{app}/{app.name}.socket"
+    assert addresses[1] == f"unix:{app}/p.socket"
     assert (app / "pid").read_text() == f"{process.pid}\n"
     assert [say(address, encode({b"job": b"x"})) for address in addresses] == [STORED, STORED]
     assert say(addresses[0], encode({b"spooler": b"mail"})) == STORED
