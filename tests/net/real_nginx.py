@@ -93,7 +93,7 @@ def real_nginx(directory: Path, locations: str) -> Iterator[Nginx]:
     process = subprocess.Popen([NGINX, "-p", directory, "-c", directory / "nginx.conf", "-e", directory / "error.log"])
     try:
         deadline = time.monotonic() + 60
-        while not (directory / "http").exists():
+        while not _listens(directory / "http"):
             assert process.poll() is None, (directory / "error.log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -101,3 +101,9 @@ def real_nginx(directory: Path, locations: str) -> Iterator[Nginx]:
     finally:
         process.terminate()
         process.wait(60)
+
+
+def _listens(path: Path) -> bool:
+    """Its file is there a moment before it listens."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
